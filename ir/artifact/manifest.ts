@@ -1,0 +1,123 @@
+/**
+ * The manifest of an artifact: all that the runtime must know to run a program, as plain JSON data. The schema below is
+ * the one declaration; the TypeScript types derive from it, and `runtime/` checks every loaded manifest against it.
+ */
+import * as v from "valibot";
+import { dtypes } from "../type.ts";
+import type { HostExpr } from "./host-expr.ts";
+import type { InitStep } from "../random/init.ts";
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const dtype = v.picklist(dtypes);
+const shape = v.array(count);
+
+/** Checked by hand where it is evaluated; a recursive schema would cost more than it tells. */
+const hostExpr = v.custom<HostExpr>((x) => typeof x === "number" || Array.isArray(x));
+const initStep = v.custom<InitStep>((x) => typeof x === "object" && x !== null && "kind" in x);
+
+/** A value that lives between calls, and where it lies in the state region. */
+export const stateSchema = v.object({
+  /** PyTorch's state-dict key for parameters and buffers; `<optimizer>.<slot>.<parameter>` for optimizer slots. */
+  name: v.string(),
+  role: v.picklist(["parameter", "buffer", "slot"]),
+  dtype,
+  /** Logical shape, as in PyTorch. */
+  shape,
+  /** Byte offset of element 0 in the state region. */
+  offset: count,
+  /** Distance in elements between neighbours along each logical axis. */
+  strides: v.array(count),
+});
+
+/**
+ * A buffer an entry's phases are called with, in call order.
+ * - `state`, `arena`: the two regions of the plan.
+ * - `input`: a batch from the host, one per step. `output`: a result, one per step.
+ * - `dataset`: a whole resident field, `[rows, ...shape]`, rows known at run time; `indices`: the batch's sample numbers (i32).
+ * - `scalars`: host scalars of the step, f32. `generator`: the default generator's state.
+ * - `status`: i32[4], zero when all is well; `[code, value, limit, _]` of the first failed check.
+ */
+export const bufferSchema = v.object({
+  role: v.picklist(["state", "arena", "input", "output", "dataset", "indices", "scalars", "generator", "status"]),
+  name: v.string(),
+  dtype,
+  shape,
+});
+
+/** One compiled function at one batch size. */
+export const entrySchema = v.object({
+  /** `train`, `evaluate`, `predict`, or a plain function's name. */
+  name: v.string(),
+  /** Batch size it was compiled for; 0 if it has no batch axis. */
+  batch: count,
+  /** Number of phases; a barrier stands between two. */
+  phases: count,
+  arenaBytes: count,
+  buffers: v.array(bufferSchema),
+  /** Formulas of the `scalars` buffer, in order. */
+  scalars: v.array(hostExpr),
+  /** Counters that a call increments, and by how much. */
+  increments: v.record(v.string(), count),
+});
+
+/** A learning-rate scheduler: plain data, run in float64 by the runtime. */
+export const schedulerSchema = v.object({
+  optimizer: v.string(),
+  kind: v.string(),
+  /** When it steps. */
+  per: v.picklist(["epoch", "step"]),
+  options: v.record(v.string(), v.union([v.number(), v.boolean(), v.string(), v.array(v.number())])),
+});
+
+/** How the results of an evaluate or train step combine over the batches of a pass, and what the log prints. */
+export const metricSchema = v.object({
+  name: v.string(),
+  /** `mean`: weighted by batch size; `sum`: added up. */
+  combine: v.picklist(["mean", "sum"]),
+});
+
+/** What the generated trainer and `kiln train` need beyond the entries. */
+export const trainingSchema = v.object({
+  seed: v.number(),
+  epochs: count,
+  logEvery: count,
+  /** Names of the loaders that `data()` returns, with the batch size and sample count they had at compile time. */
+  loaders: v.array(v.object({ name: v.string(), batchSize: count, samples: count, dropLast: v.boolean() })),
+  metrics: v.array(metricSchema),
+  schedulers: v.array(schedulerSchema),
+});
+
+/** The whole manifest. */
+export const manifestSchema = v.object({
+  schema: v.literal(1),
+  kiln: v.string(),
+  name: v.string(),
+  /** The command that made the artifact, for people. */
+  command: v.string(),
+  /** SHA-256 of every other file, hex, by path relative to the artifact. */
+  files: v.record(v.string(), v.string()),
+  target: v.object({
+    name: v.picklist(["c"]),
+    /** Shared object, relative path. */
+    library: v.string(),
+    /** CPU features its instructions need, as in /proc/cpuinfo (`avx512f`); checked before it is opened. */
+    features: v.array(v.string()),
+    arch: v.string(),
+  }),
+  state: v.object({ bytes: count, values: v.array(stateSchema) }),
+  /** Hyperparameters that may change at run time, by name, with their first values. */
+  hyper: v.record(v.string(), v.number()),
+  counters: v.array(v.string()),
+  /** Initial state, in order of the draws. */
+  init: v.array(initStep),
+  entries: v.array(entrySchema),
+  training: v.nullable(trainingSchema),
+});
+
+export type Manifest = v.InferOutput<typeof manifestSchema>;
+export type ManifestState = v.InferOutput<typeof stateSchema>;
+export type ManifestBuffer = v.InferOutput<typeof bufferSchema>;
+export type ManifestEntry = v.InferOutput<typeof entrySchema>;
+export type ManifestScheduler = v.InferOutput<typeof schedulerSchema>;
+export type ManifestMetric = v.InferOutput<typeof metricSchema>;
+export type ManifestTraining = v.InferOutput<typeof trainingSchema>;

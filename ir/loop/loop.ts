@@ -1,0 +1,186 @@
+/**
+ * Loop IR: what a kernel does, as loops over buffers, below tensors and above any target's text. A kernel's work is cut
+ * by shape into `tasks`; whoever runs it hands a range [`taskBegin`, `taskEnd`) to each thread, and the result does not
+ * depend on how the range is cut. Indices are `i64` expressions in elements. `lanes` > 1 marks explicit vectors (register
+ * tiles); a loop of mode `vector` is left to the target's compiler to vectorise, and promises that its iterations are
+ * independent but for its declared reductions. Everything here is plain data made by the functions below.
+ */
+import type { DType } from "../type.ts";
+import { scalarOps, type ScalarOp } from "./scalar.ts";
+
+/** Type of an expression: an element type, times `lanes` for an explicit vector. */
+export type ValueType = { readonly dtype: DType; readonly lanes: number };
+
+/** An expression without side effects. */
+export type Expr =
+  | { readonly kind: "constant"; readonly type: ValueType; readonly value: number }
+  | { readonly kind: "variable"; readonly type: ValueType; readonly name: string }
+  | { readonly kind: "load"; readonly type: ValueType; readonly buffer: string; readonly index: Expr }
+  | { readonly kind: "scalar"; readonly type: ValueType; readonly op: ScalarOp; readonly args: readonly Expr[] }
+  | { readonly kind: "cast"; readonly type: ValueType; readonly arg: Expr }
+  | { readonly kind: "splat"; readonly type: ValueType; readonly arg: Expr };
+
+/** How the iterations of a loop run: in order, left to the compiler's vectoriser, unrolled, or over the kernel's tasks. */
+export type LoopMode = "serial" | "vector" | "unroll" | "tasks";
+
+/** A reduction that a `vector` loop carries in the mutable variable `name`. */
+export type Reduction = { readonly name: string; readonly op: "add" | "mul" | "max" | "min" };
+
+/** A statement. */
+export type Stmt =
+  | {
+      readonly kind: "for";
+      readonly name: string;
+      readonly begin: Expr;
+      readonly end: Expr;
+      readonly step: number;
+      readonly mode: LoopMode;
+      readonly reductions: readonly Reduction[];
+      readonly body: readonly Stmt[];
+    }
+  | { readonly kind: "let"; readonly name: string; readonly value: Expr }
+  | { readonly kind: "mutable"; readonly name: string; readonly value: Expr }
+  | { readonly kind: "assign"; readonly name: string; readonly value: Expr }
+  | { readonly kind: "local"; readonly name: string; readonly dtype: DType; readonly size: number }
+  | { readonly kind: "store"; readonly buffer: string; readonly index: Expr; readonly value: Expr }
+  | {
+      readonly kind: "if";
+      readonly condition: Expr;
+      readonly then: readonly Stmt[];
+      readonly otherwise: readonly Stmt[];
+    }
+  | {
+      readonly kind: "draw";
+      readonly draw: Draw;
+      readonly generator: string;
+      readonly buffer: string;
+      readonly count: number;
+    }
+  | { readonly kind: "check"; readonly condition: Expr; readonly code: number; readonly status: string }
+  | { readonly kind: "note"; readonly text: string };
+
+/** A sequential draw from PyTorch's generator into the first `count` elements of a buffer (`ir/random` says what each means). */
+export type Draw =
+  | { readonly kind: "uniform"; readonly low: number; readonly high: number }
+  | { readonly kind: "normal"; readonly mean: number; readonly std: number }
+  | { readonly kind: "bernoulli"; readonly p: number };
+
+/** A buffer a kernel is given. `size`: elements it may touch, counted from the pointer. */
+export type BufferParam = {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly size: number;
+  readonly access: "read" | "write" | "readwrite";
+};
+
+/** One kernel. Inside `body` the i64 variables `taskBegin` and `taskEnd` bound the tasks to do. */
+export type Kernel = {
+  readonly name: string;
+  /** What it computes, one line, for people. */
+  readonly doc: string;
+  /** Number of tasks the work is cut into; a task writes nothing another one touches. */
+  readonly tasks: number;
+  readonly buffers: readonly BufferParam[];
+  readonly body: readonly Stmt[];
+  /** Floating-point operations of all tasks together. */
+  readonly flops: number;
+};
+
+/** The index type. */
+export const indexType: ValueType = { dtype: "i64", lanes: 1 };
+
+/** A constant of a dtype. */
+export function constant(dtype: DType, value: number): Expr {
+  return { kind: "constant", type: { dtype, lanes: 1 }, value };
+}
+
+/** An integer constant for index arithmetic. */
+export function int(value: number): Expr {
+  return { kind: "constant", type: indexType, value };
+}
+
+/** A variable; an index variable unless a type is given. */
+export function variable(name: string, type: ValueType = indexType): Expr {
+  return { kind: "variable", type, name };
+}
+
+/** Reads element `index` of a buffer, or `lanes` neighbours from there on. */
+export function load(buffer: string, dtype: DType, index: Expr, lanes = 1): Expr {
+  return { kind: "load", type: { dtype, lanes }, buffer, index };
+}
+
+/** Applies a scalar operation, lane by lane. */
+export function scalar(op: ScalarOp, ...args: readonly Expr[]): Expr {
+  const operand = op === "select" ? args[1] : args[0];
+  if (operand === undefined) throw new RangeError(`${op} needs operands`);
+  const dtype = scalarOps[op].result === "bool" ? "bool" : operand.type.dtype;
+  return { kind: "scalar", type: { dtype, lanes: operand.type.lanes }, op, args };
+}
+
+/** Converts to another dtype: to an integer by truncation, to bool by comparison with 0. */
+export function cast(arg: Expr, dtype: DType): Expr {
+  return arg.type.dtype === dtype ? arg : { kind: "cast", type: { dtype, lanes: arg.type.lanes }, arg };
+}
+
+/** The same scalar in all lanes. */
+export function splat(arg: Expr, lanes: number): Expr {
+  return lanes === 1 ? arg : { kind: "splat", type: { dtype: arg.type.dtype, lanes }, arg };
+}
+
+/** Options of a loop that are not its bounds. */
+export type LoopOptions = {
+  readonly mode?: LoopMode;
+  readonly step?: number;
+  readonly reductions?: readonly Reduction[];
+};
+
+/** `for (name = begin; name < end; name += step) body`. */
+export function loop(name: string, begin: Expr, end: Expr, body: readonly Stmt[], options: LoopOptions = {}): Stmt {
+  const { mode = "serial", step = 1, reductions = [] } = options;
+  return { kind: "for", name, begin, end, step, mode, reductions, body };
+}
+
+/** Binds a name to a value. */
+export function bind(name: string, value: Expr): Stmt {
+  return { kind: "let", name, value };
+}
+
+/** Declares a variable that `assign` may change. */
+export function mutable(name: string, value: Expr): Stmt {
+  return { kind: "mutable", name, value };
+}
+
+/** Changes a mutable variable. */
+export function assign(name: string, value: Expr): Stmt {
+  return { kind: "assign", name, value };
+}
+
+/** A thread-private array, uninitialised. */
+export function local(name: string, dtype: DType, size: number): Stmt {
+  return { kind: "local", name, dtype, size };
+}
+
+/** Writes an element, or the lanes of a vector to neighbours. */
+export function store(buffer: string, index: Expr, value: Expr): Stmt {
+  return { kind: "store", buffer, index, value };
+}
+
+/** Does `then` where the condition holds, else `otherwise`. */
+export function branch(condition: Expr, then: readonly Stmt[], otherwise: readonly Stmt[] = []): Stmt {
+  return { kind: "if", condition, then, otherwise };
+}
+
+/** Fills `count` elements of `buffer` from the generator state in `generator`. */
+export function draw(what: Draw, generator: string, buffer: string, count: number): Stmt {
+  return { kind: "draw", draw: what, generator, buffer, count };
+}
+
+/** Records `code` in the status buffer where the condition fails; the run goes on and the runtime reports it afterwards. */
+export function check(condition: Expr, code: number, status: string): Stmt {
+  return { kind: "check", condition, code, status };
+}
+
+/** A comment for the reader of the emitted text. */
+export function note(text: string): Stmt {
+  return { kind: "note", text };
+}
