@@ -6,7 +6,7 @@
  * the draw before it.
  */
 import type { SourceLocation } from "./diagnostic/diagnostic.ts";
-import { fail } from "./diagnostic/diagnostic.ts";
+import { fail, locating } from "./diagnostic/diagnostic.ts";
 import * as messages from "./diagnostic/messages.ts";
 import type { Arity, Attrs, NoAttrs, OpDef, Operands, Value } from "./op.ts";
 import * as ops from "./ops/index.ts";
@@ -100,14 +100,18 @@ export function createWriter(source: () => SourceLocation | undefined): GraphWri
     const place = source();
     if (definition.arity !== "variadic" && definition.arity !== operands.length)
       throw fail(messages.wrongArity(op, definition.arity, operands.length), place);
-    const type = definition.type(
-      operands.map((operand) => operand.type),
-      attrs,
-    );
+    const types = operands.map((operand) => operand.type);
+    const type = locating(place, () => definition.type(types, attrs));
     const node: Node = { id: nodes.length, op, inputs: operands, attrs, type, source: place };
     nodes.push(node);
     return node;
   };
+  const g = createBuilder(append);
+  return { g, append, nodes };
+}
+
+/** The typed methods over an `append`: whoever intercepts the appending of nodes (a rewriter) gets a builder of its own. */
+export function createBuilder(append: GraphWriter["append"]): GraphBuilder {
   const method =
     (op: OpName) =>
     (...args: readonly unknown[]): Node => {
@@ -116,8 +120,7 @@ export function createWriter(source: () => SourceLocation | undefined): GraphWri
       return append(op, inputs, (takesAttrs ? args.at(-1) : {}) as Attrs);
     };
   // One method per key of the table; the mapped type says which operands and attributes each takes.
-  const g = Object.fromEntries(opNames.map((op) => [op, method(op)])) as unknown as GraphBuilder;
-  return { g, append, nodes };
+  return Object.fromEntries(opNames.map((op) => [op, method(op)])) as unknown as GraphBuilder;
 }
 
 function isValue(x: unknown): boolean {

@@ -65,15 +65,19 @@ export type Origin =
 
 /**
  * How an op becomes loops. `compiler/lower` implements every class; an op names its class and that class's parameters.
- * - `leaf`: no computation (inputs, state reads, host scalars).
+ * - `leaf`: no computation; `source` says where the value comes from: a batch tensor of the caller (`input`), a state as
+ *   it was when the entry began (`state`), the gathered batch of a data set's field (`feed`), a host scalar (`scalar`),
+ *   or the generator as it was when the entry began (`generator`, an order token without a value).
  * - `constant`, `iota`: a number that depends on nothing, or on the index only; always inlined.
  * - `map`: one scalar operation per element. `cast`: a conversion per element.
  * - `movement`: `origin` says where the element at `index` of the result comes from; never moves data by itself.
- * - `reduce`: combines over `axes`; `argreduce`: index of the first best along one axis.
+ * - `reduce`: combines over `axes`; `argreduce`: index of the first best along `axis` (NaN is better than any number).
+ * - `gather`, `scatter`: by the values of an index operand; `along` tells the index of equal rank (torch.gather).
+ * - `random`: draws from the generator in program order.
  * - the others have one schedule each, which reads the op's own attributes.
  */
 export type Lowering<A> =
-  | { readonly class: "leaf" }
+  | { readonly class: "leaf"; readonly source: "input" | "state" | "feed" | "scalar" | "generator" }
   | { readonly class: "constant" }
   | { readonly class: "iota" }
   | { readonly class: "cast" }
@@ -86,13 +90,13 @@ export type Lowering<A> =
   | { readonly class: "argreduce"; readonly better: "max" | "min" }
   | { readonly class: "dot" }
   | { readonly class: "conv" }
-  | { readonly class: "window"; readonly combine: "add" | "max" }
+  | { readonly class: "windowSum" }
   | { readonly class: "windowArgmax" }
-  | { readonly class: "gather" }
-  | { readonly class: "scatter" }
+  | { readonly class: "gather"; readonly along: boolean }
+  | { readonly class: "scatter"; readonly along: boolean }
   | { readonly class: "argsort" }
   | { readonly class: "cumulative"; readonly combine: "add" | "mul" }
-  | { readonly class: "random" };
+  | { readonly class: "random"; readonly distribution: "uniform" | "normal" | "bernoulli" };
 
 /** All there is to know about one op. "No gradient" is written down as `null`. */
 export type OpDef<Name extends string, N extends Arity, A extends Attrs> = {
@@ -107,5 +111,8 @@ export type OpDef<Name extends string, N extends Arity, A extends Attrs> = {
   /** Reference evaluation in float64; `null` for leaves and draws, whose values the interpreter is given. */
   readonly evaluate: ((inputs: Operands<N, Elements>, context: EvaluateContext<N, A>) => Elements) | null;
   readonly lowering: Lowering<A>;
+  /** Whether two operands may be exchanged. */
   readonly commutative: boolean;
+  /** Whether a node must stay although nothing reads it, and may not be merged with an equal one (draws). */
+  readonly effect: boolean;
 };

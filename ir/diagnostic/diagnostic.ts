@@ -102,3 +102,13 @@ export function invariant(condition: boolean, message: string): asserts conditio
 /** What every internal error tells the user to do. */
 export const internalHint =
   "This is a bug in Kiln: please report it with the output of the same command under --dump DIR.";
+
+/** The result of `action`. An error of ours that it throws without a place is thrown again with `source` as its place. */
+export function locating<T>(source: SourceLocation | undefined, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    if (source === undefined || !(error instanceof DiagnosticError) || error.source !== undefined) throw error;
+    throw fail(error.diagnostic, source, error);
+  }
+}

@@ -44,3 +44,1230 @@ export function badAttribute(op: string, attribute: string, expected: string, go
 export function foreignValue(id: number): Diagnostic {
   return internal("K9003", `value %${id} belongs to another graph`);
 }
+
+/** A rewrite rule keeps making nodes that it, or another rule, rewrites again. */
+export function ruleDoesNotEnd(rule: string): Diagnostic {
+  return internal("K9050", `the rewrite rule \`${rule}\` does not come to an end`);
+}
+
+/** A rewrite rule replaced a node by one of another type. */
+export function ruleChangesType(rule: string, expected: TensorType, got: TensorType): Diagnostic {
+  return internal("K9051", `the rewrite rule \`${rule}\` changes a type`, {
+    expected: formatType(expected),
+    got: formatType(got),
+  });
+}
+
+/** A pass gave a graph that does not verify. */
+export function passBreaksGraph(pass: string, entry: string): Diagnostic {
+  return internal("K9052", `the pass \`${pass}\` broke the graph of \`${printable(entry)}\``);
+}
+
+// ---- K32xx: checkpoints and run folders ----
+
+/** There is no checkpoint where one was asked for. */
+export function checkpointMissing(path: string): Diagnostic {
+  return user("K3201", `there is no checkpoint at ${printable(path)}`, {
+    expected: "a .safetensors file, or the folder of a run that has saved one",
+    hint: "Give the path of a checkpoint, or leave --resume out to start from the beginning.",
+  });
+}
+
+/** A checkpoint cannot be read, or its bytes are not those that were written. */
+export function checkpointDamaged(path: string, reason: string): Diagnostic {
+  return user("K3202", `the checkpoint ${printable(path)} is damaged`, {
+    expected: "a complete checkpoint with the checksum it was written with",
+    got: printable(reason),
+    hint: "Resume from the generation before it (previous.safetensors in the same folder) or from another copy.",
+  });
+}
+
+/** A checkpoint or weights file does not fit the program; every difference is listed. */
+export function checkpointMismatch(path: string, differences: readonly string[]): Diagnostic {
+  return user("K3203", `${printable(path)} does not fit this program`, {
+    expected: "the same tensors, with the same shapes and element types, as the program's",
+    got: `${differences.length} difference${differences.length === 1 ? "" : "s"}\n    ${differences.map(printable).join("\n    ")}`,
+    hint: "Nothing was loaded. Use a file saved by a model with the same layers, or compile the model the file belongs to.",
+  });
+}
+
+/** A file of plain weights was given to `--resume`. */
+export function notACheckpoint(path: string): Diagnostic {
+  return user("K3204", `${printable(path)} holds weights but no training state`, {
+    expected: "a checkpoint written by a trainer (optimizer state, counters, generator and loader position)",
+    got: "a .safetensors file without them",
+    hint: `Start a new training from these weights with --init ${printable(path)}.`,
+  });
+}
+
+/** A checkpoint was written by another program whose tensors happen to fit. */
+export function checkpointOfOtherProgram(path: string, name: string): Diagnostic {
+  return user("K3205", `${printable(path)} was written by another program`, {
+    expected: "a checkpoint of the program that is running",
+    got: `one of \`${printable(name)}\`, whose steps compute something else`,
+    hint: `Compile the model it was written with, or take only its weights with --init ${printable(path)}.`,
+  });
+}
+
+/** The folder of a run cannot be written. */
+export function runFolderNotWritable(path: string, reason: string): Diagnostic {
+  return user("K3206", `the run folder ${printable(path)} cannot be written`, {
+    expected: "a folder this process may create files in",
+    got: printable(reason),
+    hint: "Choose another folder with --out DIR, or change its permissions.",
+  });
+}
+
+/** Another trainer is writing to the run folder. */
+export function runFolderLocked(path: string, holder: string): Diagnostic {
+  return user("K3207", `another trainer is using the run folder ${printable(path)}`, {
+    expected: "one trainer a folder",
+    got: printable(holder),
+    hint: "Wait for it, stop it, or choose another folder with --out DIR.",
+  });
+}
+
+/** A checkpoint could not be written; the one before it is intact. */
+export function checkpointNotSaved(path: string, reason: string): Diagnostic {
+  return user("K3208", `the checkpoint ${printable(path)} could not be saved`, {
+    got: printable(reason),
+    hint: "The checkpoint saved before is intact. Make room, or choose another folder with --out DIR, then go on with --resume.",
+  });
+}
+
+/** `--seed` contradicts the seed a checkpoint was trained with. */
+export function seedConflict(path: string, expected: number, got: number): Diagnostic {
+  return user("K3209", `--seed differs from the seed of ${printable(path)}`, {
+    expected: String(expected),
+    got: String(got),
+    hint: "Leave --seed out when resuming, or start a new training from the weights with --init.",
+  });
+}
+
+/** The data is not what it was when the checkpoint was written. */
+export function dataChangedSinceCheckpoint(path: string, expected: string, got: string): Diagnostic {
+  return user("K3210", `the training data is not the data ${printable(path)} was written with`, {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Resume with the same data (--data DIR), or start a new training from the weights with --init.",
+  });
+}
+
+// ---- K40xx: training ----
+
+/** The loss is NaN or infinite. */
+export function lossNotFinite(name: string, value: number, epoch: number, step: number, checkpoint: string): Diagnostic {
+  return user("K4001", `\`${printable(name)}\` is ${value} at epoch ${epoch}, step ${step}`, {
+    expected: "a finite number",
+    got: String(value),
+    hint: `Training stopped. Try a smaller learning rate (--lr), and check the data and any log or division in the loss. ${
+      checkpoint === "" ? "No checkpoint had been saved yet." : `The last good checkpoint is kept: ${printable(checkpoint)}`
+    }`,
+  });
+}
+
+/** A loader gives a batch for which no entry was compiled. */
+export function batchNotCompiled(
+  loader: string,
+  entry: string,
+  batch: number,
+  compiled: readonly number[],
+  samples: number,
+): Diagnostic {
+  return user("K4002", `the loader \`${printable(loader)}\` gives a batch of ${batch} samples`, {
+    expected: `a batch size \`${printable(entry)}\` was compiled for: ${compiled.join(", ")}`,
+    got: `${samples} samples, whose last batch has ${batch}`,
+    hint: "Compile the model with this data set, or give the loader dropLast: true.",
+  });
+}
+
+/** A loader's fields are not those the program was compiled for. */
+export function fieldNotCompiled(loader: string, field: number, expected: string, got: string): Diagnostic {
+  return user("K4003", `field ${field} of the loader \`${printable(loader)}\` is not what the program was compiled for`, {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Compile the model again with this data.",
+  });
+}
+
+/** `--lr` names no optimizer, or the program has no learning rate. */
+export function noSuchHyper(name: string, known: readonly string[]): Diagnostic {
+  return user("K4004", `there is no hyperparameter \`${printable(name)}\``, {
+    expected: known.length === 0 ? "a program with hyperparameters" : known.map(printable).join(", "),
+    got: printable(name),
+    hint: "A learning rate can be set for all optimizers (--lr 0.01) or for one (--lr optimizer=0.01).",
+  });
+}
+
+/** A loader has no batch at all. */
+export function loaderEmpty(loader: string, samples: number, batch: number): Diagnostic {
+  return user("K4005", `the loader \`${printable(loader)}\` has no batch`, {
+    expected: "at least one batch",
+    got: `${samples} samples in batches of ${batch}`,
+    hint: "Use a smaller batchSize, or leave dropLast out.",
+  });
+}
+
+/** The artifact has no training, or lacks an entry a command needs. */
+export function entryMissing(name: string, entry: string, hint: string): Diagnostic {
+  return user("K4006", `\`${printable(name)}\` has no \`${printable(entry)}\` entry`, { hint });
+}
+
+/** `data()` does not return the loaders the program was compiled with. */
+export function loaderMissing(loader: string, known: readonly string[]): Diagnostic {
+  return user("K4007", `\`data()\` gives no loader \`${printable(loader)}\``, {
+    got: known.map(printable).join(", "),
+    hint: "Return it from data(), as when the model was compiled.",
+  });
+}
+
+/** The data code of a model uses something that only the model file defines. */
+export function dataCodeNotClosed(name: string, place: string): Diagnostic {
+  return user("K4008", `data() uses \`${printable(name)}\`, which ${printable(place)}`, {
+    expected: "names from \"kilnjs/data\", from a data module of your own, or plain constants",
+    got: printable(name),
+    hint: "Move it into a module of its own (data.ts, importing only kilnjs/data) and import it from there: the trainer runs without the model file.",
+  });
+}
+
+/** The data code cannot be found in the model file. */
+export function dataCodeNotFound(file: string): Diagnostic {
+  return user("K4009", `no data() was found in ${printable(file)}`, {
+    expected: "`export default defineTraining({ data: () => ({ train: … }), … })`, written out in that call",
+    hint: "Write `data` in the object literal given to defineTraining, or import it from a data module.",
+  });
+}
+
+// ---- K60xx: the command line (K600x are mistakes of use: exit code 2) ----
+
+/** A command that does not exist. */
+export function unknownCommand(name: string, nearest: string | undefined): Diagnostic {
+  return user("K6001", `unknown command \`${printable(name)}\``, {
+    hint: nearest === undefined ? "`kiln --help` lists the commands." : `Did you mean \`${printable(nearest)}\`?`,
+  });
+}
+
+/** A flag that does not exist. */
+export function unknownOption(flag: string, nearest: string | undefined, command: string): Diagnostic {
+  return user("K6002", `unknown option \`${printable(flag)}\``, {
+    hint: `${nearest === undefined ? "" : `Did you mean \`${printable(nearest)}\`? `}\`${printable(command)} --help\` lists the options.`,
+  });
+}
+
+/** An option has a value it cannot take, or none. */
+export function badOptionValue(flag: string, expected: string, got: string): Diagnostic {
+  return user("K6003", `bad value for \`${printable(flag)}\``, { expected, got: printable(got) });
+}
+
+/** An argument is missing, or one too many was given. */
+export function badUsage(what: string, command: string): Diagnostic {
+  return user("K6004", printable(what), { hint: `\`${printable(command)} --help\` shows the usage.` });
+}
+
+/** A file given to `predict` does not hold what the program takes. */
+export function badPredictInput(path: string, expected: string, got: string): Diagnostic {
+  return user("K6051", `${printable(path)} is not an input of this program`, {
+    expected: printable(expected),
+    got: printable(got),
+  });
+}
+
+// ---- K31xx: random numbers, safetensors, files ----
+
+/** A seed is no integer of 64 bits. */
+export function badSeed(got: string): Diagnostic {
+  return user("K3101", "a seed is no integer of 64 bits", {
+    expected: "an integer from -2^63 to 2^64 - 1 (a bigint past 2^53)",
+    got: printable(got),
+  });
+}
+
+/** Saved words are not the state of a generator. */
+export function badGeneratorState(got: string): Diagnostic {
+  return user("K3102", "this is not the state of a random generator", {
+    expected: "630 words written by a generator's `save`",
+    got: printable(got),
+    hint: "The checkpoint is damaged or comes from another program.",
+  });
+}
+
+/** An argument of a random draw is out of its range. */
+export function badDraw(draw: string, expected: string, got: string): Diagnostic {
+  return user("K3103", `\`${draw}\`: bad argument`, { expected, got: printable(got) });
+}
+
+/** An initialisation step does not fit the state it names. */
+export function badInitStep(kind: string, state: string, expected: string, got: string): Diagnostic {
+  return user("K3104", `cannot initialise \`${printable(state)}\` by \`${printable(kind)}\``, {
+    expected,
+    got: printable(got),
+  });
+}
+
+// ---- K20xx: data sets, samplers, loaders, data files ----
+
+/** An option of a data set, sampler, transform or loader has a value it cannot have. */
+export function badDataOption(owner: string, option: string, expected: string, got: string, hint?: string): Diagnostic {
+  return user("K2001", `\`${printable(owner)}\`: bad \`${printable(option)}\``, {
+    expected,
+    got: printable(got),
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+/** Two options of a loader contradict each other. */
+export function contradictingDataOptions(owner: string, first: string, second: string, hint: string): Diagnostic {
+  return user("K2002", `\`${owner}\`: \`${first}\` and \`${second}\` exclude each other`, {
+    expected: "only one of them",
+    got: "both",
+    hint,
+  });
+}
+
+/** A loader or sampler got a data set without samples. */
+export function emptyDataset(owner: string): Diagnostic {
+  return user("K2003", `\`${owner}\`: the data set is empty`, {
+    expected: "at least one sample",
+    got: "length 0",
+    hint: "Check the folder, filter or split that the data set comes from.",
+  });
+}
+
+/** A sample was asked for that the data set does not have. */
+export function sampleOutside(owner: string, index: number, length: number): Diagnostic {
+  return user("K2005", `\`${printable(owner)}\`: there is no sample ${index}`, {
+    expected: length === 0 ? "nothing: it is empty" : `a whole number from 0 to ${length - 1}`,
+    got: String(index),
+  });
+}
+
+/** A sampler gave something that is no index into the data set. */
+export function samplerIndexOutside(sampler: string, position: number, got: unknown, length: number): Diagnostic {
+  return user("K2006", `\`${printable(sampler)}\`: number ${position} of its indices is not in the data set`, {
+    expected: `a whole number from 0 to ${length - 1}`,
+    got: printable(String(got)),
+    hint: "A sampler yields indices into the data set its loader was made with; Subset renumbers from 0.",
+  });
+}
+
+/** A sampler yielded more or fewer items than its `length` says. */
+export function samplerLength(sampler: string, expected: number, got: string): Diagnostic {
+  return user("K2007", `\`${printable(sampler)}\`: its \`length\` is not the number of items it yields`, {
+    expected: `${expected} items, as \`length\` says`,
+    got,
+    hint: "The number of steps of an epoch is compiled from `length`; make both agree.",
+  });
+}
+
+/** `get()` gave something that is not a list of fields. */
+export function notASample(place: string, got: string): Diagnostic {
+  return user("K2008", `${printable(place)} is not a list of fields`, {
+    expected: "an array such as [image, label]",
+    got: printable(got),
+    hint: "Return an array from `get`, with one element for each tensor of the batch.",
+  });
+}
+
+/** A field of a sample is of a kind that no tensor can be made of. */
+export function notAField(place: string, got: string): Diagnostic {
+  return user("K2009", `${printable(place)} cannot become a tensor`, {
+    expected: "a number, bigint, boolean, typed array or { data, shape, dtype? }",
+    got: printable(got),
+    hint: "Put several numbers into a typed array, such as Float32Array.of(1, 2), or { data, shape }.",
+  });
+}
+
+/** Samples have different numbers of fields. */
+export function fieldCountDiffers(place: string, expected: number, got: number): Diagnostic {
+  return user("K2010", `${printable(place)} has another number of fields than sample 0`, {
+    expected: `${expected} fields`,
+    got: `${got} fields`,
+  });
+}
+
+/** A field differs in element type or shape from what was found in sample 0. */
+export function fieldTypeDiffers(place: string, expected: string, got: string, hint: string): Diagnostic {
+  return user("K2011", `${printable(place)} does not fit the batch`, { expected, got, hint });
+}
+
+/** The user's `get` threw. */
+export function getFailed(place: string, reason: string): Diagnostic {
+  return user("K2012", `${printable(place)} could not be read: ${printable(reason)}`, {
+    hint: "The data set's own code threw; its error is the `cause` of this one.",
+  });
+}
+
+/** Number of elements, element type and array class of a field do not agree. */
+export function fieldDataMismatch(place: string, expected: string, got: string): Diagnostic {
+  return user("K2013", `${printable(place)}: \`data\`, \`shape\` and \`dtype\` do not agree`, {
+    expected: printable(expected),
+    got: printable(got),
+  });
+}
+
+/** The fields of a `TensorDataset` have different numbers of rows. */
+export function fieldRowsDiffer(shapes: readonly string[]): Diagnostic {
+  return user("K2014", "`TensorDataset`: the fields have different numbers of samples", {
+    expected: "the same first extent in all fields",
+    got: shapes.join(", "),
+  });
+}
+
+/** The parts of a `ConcatDataset` cannot be batched together. */
+export function concatDiffers(part: number, expected: string, got: string): Diagnostic {
+  return user("K2015", `\`ConcatDataset\`: part ${part} does not fit part 0`, { expected, got });
+}
+
+/** Something that is not a transform was given as one. */
+export function notATransform(place: string, got: string): Diagnostic {
+  return user("K2016", `${printable(place)} is not a transform`, {
+    expected: "what transforms.toTensor, normalize, lambda or compose give",
+    got: printable(got),
+    hint: "Wrap a function of tensors in transforms.lambda(…); do what only JavaScript can do in `get` itself.",
+  });
+}
+
+/** The length of a stream of samples was needed and is not known. */
+export function unknownLength(need: string): Diagnostic {
+  return user("K2017", `${need} needs the number of samples of an IterableDataset`, {
+    expected: "a `length` on the data set",
+    got: "none",
+    hint: "Give the data set a `length`: the number of samples of one pass.",
+  });
+}
+
+/** A user's collate function gave something else than a batch. */
+export function badCollateResult(place: string, expected: string, got: string): Diagnostic {
+  return user("K2018", `\`collate\`: ${printable(place)} is not a batch`, {
+    expected,
+    got: printable(got),
+    hint: "Return one { data, shape, dtype? } a field, its first extent the number of samples; pad to fixed shapes.",
+  });
+}
+
+/** A data set has more samples than an index can number. */
+export function badDatasetLength(owner: string, got: unknown): Diagnostic {
+  return user("K2019", `\`${printable(owner)}\`: bad \`length\``, {
+    expected: "a whole number from 0 to 2147483647",
+    got: printable(String(got)),
+  });
+}
+
+/** A data file is not there. */
+export function dataFileMissing(paths: readonly string[], hint: string): Diagnostic {
+  return user("K2020", "a data file is missing", {
+    expected: paths.map((path) => `\`${printable(path)}\``).join(" or "),
+    got: "no such file",
+    hint: printable(hint),
+  });
+}
+
+/** The operating system refused to read a data file. */
+export function dataFileUnreadable(path: string, reason: string): Diagnostic {
+  return user("K2021", `cannot read the data file \`${printable(path)}\``, {
+    expected: "a readable file",
+    got: printable(reason),
+    hint: "Check the permissions of the file and the folders above it.",
+  });
+}
+
+/** A data file is a folder, a pipe or a device. */
+export function notARegularFile(path: string, got: string): Diagnostic {
+  return user("K2022", `\`${printable(path)}\` is no regular file`, {
+    expected: "a regular file",
+    got,
+    hint: "Name the IDX file itself.",
+  });
+}
+
+/** An IDX file ends within its header. */
+export function idxHeaderTruncated(path: string, expected: number, got: number): Diagnostic {
+  return user("K2023", `\`${printable(path)}\` ends within its IDX header`, {
+    expected: `at least ${expected} bytes`,
+    got: `${got} bytes`,
+    hint: "The file is truncated: fetch it again.",
+  });
+}
+
+/** A file does not start as IDX files do. */
+export function notIdx(path: string, got: string): Diagnostic {
+  return user("K2024", `\`${printable(path)}\` is no IDX file`, {
+    expected: "two zero bytes, an element type and a rank",
+    got,
+    hint: "IDX is the format of MNIST's files, plain or gzip; other archives have to be unpacked.",
+  });
+}
+
+/** An IDX file has an element type that the format does not define. */
+export function idxElementType(path: string, got: string): Diagnostic {
+  return user("K2025", `\`${printable(path)}\`: unknown IDX element type`, {
+    expected: "0x08 (u8), 0x09 (i8), 0x0b (i16), 0x0c (i32), 0x0d (f32) or 0x0e (f64)",
+    got,
+    hint: "The file is damaged or no IDX file.",
+  });
+}
+
+/** An IDX file without axes. */
+export function idxRank(path: string): Diagnostic {
+  return user("K2026", `\`${printable(path)}\`: an IDX file needs at least one axis`, {
+    expected: "rank 1 or more",
+    got: "rank 0",
+    hint: "The file is damaged or no IDX file.",
+  });
+}
+
+/** An IDX file holds more or fewer bytes than its header says. */
+export function idxSize(path: string, type: string, expected: number, got: string): Diagnostic {
+  return user("K2027", `\`${printable(path)}\`: its size does not fit its IDX header`, {
+    expected: `${expected} bytes for ${type}`,
+    got,
+    hint: "The file is truncated or damaged: fetch it again.",
+  });
+}
+
+/** An IDX header declares more than any file can hold. */
+export function idxTooLarge(path: string, shape: readonly number[], limit: string): Diagnostic {
+  return user("K2028", `\`${printable(path)}\`: its IDX header declares more data than the file can hold`, {
+    expected: limit,
+    got: `axes [${shape.join(", ")}]`,
+    hint: "The file is damaged: fetch it again.",
+  });
+}
+
+/** A gzip file is truncated or damaged. */
+export function gzipDamaged(path: string, reason: string): Diagnostic {
+  return user("K2029", `\`${printable(path)}\`: the gzip data is truncated or damaged`, {
+    expected: "a whole gzip file",
+    got: printable(reason),
+    hint: "Fetch the file again.",
+  });
+}
+
+/** An IDX file is not of the form the data set wants. */
+export function idxForm(path: string, expected: string, got: string): Diagnostic {
+  return user("K2030", `\`${printable(path)}\` does not hold what its name says`, {
+    expected,
+    got,
+    hint: "Check that pictures and labels were not exchanged.",
+  });
+}
+
+/** Pictures and labels of a data set differ in number. */
+export function idxCountsDiffer(images: string, labels: string, expected: number, got: number): Diagnostic {
+  return user("K2031", `\`${printable(images)}\` and \`${printable(labels)}\` do not belong together`, {
+    expected: `${expected} labels, one for each picture`,
+    got: `${got} labels`,
+    hint: "Take both files from the same release of the data set, and the same split.",
+  });
+}
+
+/** No folder with the files of a data set was named or found. */
+export function dataRootMissing(dataset: string, hint: string): Diagnostic {
+  return user("K2032", `\`${dataset}\`: no folder with its IDX files was given or found`, {
+    expected: "the option `root`, or --data DIR",
+    got: "neither",
+    hint,
+  });
+}
+
+/** A saved position of a loader does not fit the loader. */
+export function badLoaderState(expected: string, got: string): Diagnostic {
+  return user("K2033", "`DataLoader`: the saved position does not fit this loader", {
+    expected,
+    got: printable(got),
+    hint: "Resume with the same data set, batch size, sampler and options as the run that was saved.",
+  });
+}
+
+/** Something that is not a loader stands where one is needed. */
+export function notALoader(place: string, got: string): Diagnostic {
+  return user("K2034", `${printable(place)} is not a loader`, {
+    expected: "a DataLoader of kilnjs/data",
+    got: printable(got),
+    hint: "Wrap the data set: new DataLoader(dataset, { batchSize }).",
+  });
+}
+
+/** An index read from a tensor lies outside the axis it selects from. */
+export function indexOutOfRange(op: string, index: number, extent: number): Diagnostic {
+  return user("K1003", `\`${op}\`: an index lies outside the axis it selects from`, {
+    expected: `an index of at least 0 and below ${extent}`,
+    got: String(index),
+  });
+}
+
+function target(code: string, what: string, rest: Omit<Diagnostic, "code" | "kind" | "what"> = {}): Diagnostic {
+  return { code, kind: "target", what, ...rest };
+}
+
+// ---- K51xx: loop IR and the C target ----
+
+/** Text that is no fragment was put into a program. */
+export function badFragment(got: string, expected: string): Diagnostic {
+  return internal("K5101", "text that is not well-formed was put into an emitted program", {
+    expected,
+    got: printable(got),
+  });
+}
+
+/** A kernel breaks a rule of loop IR. */
+export function malformedKernel(kernel: string, statement: string, rule: string): Diagnostic {
+  return internal("K5102", `kernel \`${printable(kernel)}\` is malformed: ${rule}`, { got: printable(statement) });
+}
+
+/** A kernel did something that no kernel may do while the loop-IR interpreter ran it. */
+export function kernelFault(kernel: string, fault: string): Diagnostic {
+  return internal("K5103", `kernel \`${printable(kernel)}\`: ${printable(fault)}`);
+}
+
+/** The C target has no spelling for an element type. */
+export function dtypeNotInC(dtype: string, where: string): Diagnostic {
+  return target("K5104", `the C target cannot compute with ${dtype}`, {
+    got: printable(where),
+    hint: "Cast to f32 before computing, and back afterwards.",
+  });
+}
+
+/** A planned program does not fit its own kernels or buffers. */
+export function malformedProgram(what: string): Diagnostic {
+  return internal("K5105", `the planned program is malformed: ${printable(what)}`);
+}
+
+/** No C compiler answers. `tried`: the commands, in order. */
+export function noCompiler(tried: readonly string[]): Diagnostic {
+  return target("K5110", `No C compiler found (tried ${tried.map(printable).join(", ")})`, {
+    hint:
+      "The CPU target compiles your model to native code once. Install a compiler (Debian: apt install gcc; macOS: " +
+      "xcode-select --install; Windows: winget install LLVM.LLVM), set CC, or ship the library built elsewhere (same CPU level).",
+  });
+}
+
+/** The compiler was found but does not work, or refuses what we emit. */
+export function compilerFailed(command: string, status: string, output: string): Diagnostic {
+  return target("K5111", `the C compiler failed: \`${printable(command)}\``, {
+    got: `${status}\n${output.split("\n").slice(0, 20).map(printable).join("\n")}`.trimEnd(),
+    hint: "Try another compiler by setting KILN_CC, or another --march. `kiln doctor` shows which compiler is used.",
+  });
+}
+
+/** The compiler ran into the time limit. */
+export function compilerTimedOut(command: string, seconds: number): Diagnostic {
+  return target("K5112", `the C compiler did not finish within ${seconds} s: \`${printable(command)}\``, {
+    hint: "Check that the machine is not out of memory; set KILN_CC to another compiler, or KILN_CC_TIMEOUT to more seconds.",
+  });
+}
+
+/** A folder the build needs cannot be written. */
+export function buildFolderUnusable(folder: string, reason: string): Diagnostic {
+  return target("K5113", `cannot write compiled objects to ${printable(folder)}`, {
+    got: printable(reason),
+    hint: "Free some space or make the folder writable; KILN_CACHE names another cache folder, TMPDIR another folder for temporary files.",
+  });
+}
+
+/** An option of the build that no compiler should be given. */
+export function badMarch(march: string): Diagnostic {
+  return user("K5114", "`march` is not the name of a CPU level", {
+    expected: "letters, digits, `.`, `_`, `+` and `-`, such as native, x86-64-v3 or armv8-a",
+    got: printable(march),
+  });
+}
+
+/** A module that data code imports cannot be read. */
+export function dataModuleUnreadable(specifier: string, importer: string): Diagnostic {
+  return user("K4010", `cannot read the module \`${printable(specifier)}\``, {
+    expected: "a .ts or .js file beside the file that imports it",
+    got: `an import in ${printable(importer)} that names no such file`,
+    hint: "Relative imports need the file's extension, as Node demands.",
+  });
+}
+
+/** Bytes are no whole number of elements. */
+export function badByteLength(dtype: string, bytes: number): Diagnostic {
+  return user("K3110", `${bytes} bytes are no whole number of ${printable(dtype)} elements`);
+}
+
+/** An initialisation step names a state that does not exist. */
+export function unknownInitState(state: string, known: readonly string[]): Diagnostic {
+  const shown = known.slice(0, 8).map(printable).join(", ");
+  return user("K3105", `there is no state \`${printable(state)}\` to initialise`, {
+    expected: known.length > 8 ? `one of ${shown}, … (${known.length} in all)` : `one of ${shown}`,
+  });
+}
+
+/** A safetensors file is malformed, or tensors cannot be written as one. */
+export function badSafetensors(path: string, what: string): Diagnostic {
+  return user("K3111", `${printable(path)} is no valid safetensors file: ${printable(what.slice(0, 400))}`, {
+    hint: "The file is damaged, cut short or of another format; write or download it again.",
+  });
+}
+
+/** What the system's reasons for a failed file operation mean to a user. */
+const fileHints: Readonly<Record<string, string>> = {
+  ENOSPC: "The disk is full: free some space, or write elsewhere.",
+  EDQUOT: "The disk quota is used up: free some space, or write elsewhere.",
+  EFBIG: "The file is larger than this system or its limits allow.",
+  EROFS: "The folder is on a read-only file system: write elsewhere.",
+  EACCES: "Permission is denied: check the owner and mode of the file and its folder.",
+  EPERM: "Permission is denied: check the owner and mode of the file and its folder.",
+  ENOENT: "There is no such file or folder: check the path.",
+  ENOTDIR: "A part of the path is no folder: check the path.",
+  EISDIR: "A folder is in the place of the file: check the path.",
+  EMFILE: "This process has too many files open.",
+  EIO: "The disk reports a fault: do not trust the file, and write elsewhere.",
+};
+
+/** The system refused to open, read, write or replace a file. */
+export function fileFailed(action: string, path: string, cause: unknown): Diagnostic {
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown error";
+  const hint = fileHints[code];
+  return user("K3112", `cannot ${action} ${printable(path)}: ${printable(code)}`, hint === undefined ? {} : { hint });
+}
+
+/** A pipe, device or folder stands where a file must be. */
+export function notRegularFile(path: string): Diagnostic {
+  return user("K3113", `${printable(path)} is no regular file`);
+}
+
+/** A tensor of a file is larger than memory, or than one array can be. */
+export function tooLargeForMemory(path: string, bytes: number): Diagnostic {
+  return user("K3114", `${printable(path)}: no memory for a tensor of ${bytes} bytes`);
+}
+
+/** Text that should be a printed graph is not one. */
+export function badGraphText(line: number, column: number, expected: string, got: string): Diagnostic {
+  return user("K1004", `the text is no graph: line ${line}, column ${column}`, {
+    expected,
+    got: printable(got.length > 80 ? `${got.slice(0, 80)}…` : got),
+    hint: "Kiln reads only what it printed itself (`kiln inspect`, --dump).",
+  });
+}
+
+/** A graph breaks a rule that every pass must keep. */
+export function brokenGraph(graph: string, rule: string, where: string): Diagnostic {
+  return internal("K9010", `the graph of entry \`${printable(graph)}\` is broken: ${rule}`, { got: printable(where) });
+}
+
+/** The interpreter was not given a value that the graph reads. */
+export function missingValue(kind: string, name: string, elements: number): Diagnostic {
+  return user("K1005", `no value was given for ${kind} \`${printable(name)}\``, { expected: `${elements} elements` });
+}
+
+/** The interpreter was given a tensor of the wrong size. */
+export function wrongElementCount(kind: string, name: string, expected: number, got: number): Diagnostic {
+  return user("K1006", `the value given for ${kind} \`${printable(name)}\` has the wrong size`, {
+    expected: `${expected} elements`,
+    got: `${got} elements`,
+  });
+}
+
+// ---- K11xx: tensors while tracing ----
+
+const stepOutputs = "Values exist only when the compiled step runs: return the tensor from the step to log it.";
+
+/** A tensor operation outside `setup` and the steps. */
+export function outsideTrace(what: string): Diagnostic {
+  return user("K1101", `${printable(what)} needs a trace`, {
+    expected: "tensors and modules to be made and used inside setup(), a step, or a function given to compile()",
+    got: "a call outside of them",
+    hint: "Move it into setup() if it makes weights or constants, else into the step.",
+  });
+}
+
+/** A trace was started inside another. */
+export function nestedTrace(outer: string, inner: string): Diagnostic {
+  return user("K1102", `tracing \`${printable(inner)}\` began while \`${printable(outer)}\` was being traced`, {
+    hint: "Compile one function after the other, not one inside the other.",
+  });
+}
+
+/** An async function where a trace must be finished on return. */
+export function asyncInTrace(name: string): Diagnostic {
+  return user("K1103", `\`${printable(name)}\` is asynchronous`, {
+    expected: "a function that returns its result",
+    got: "a Promise",
+    hint: "Model code is traced once and waits for nothing: read files before, in data() or at the top of the module.",
+  });
+}
+
+/** A tensor kept from one trace was used in another. */
+export function tensorOfAnotherTrace(from: string, to: string): Diagnostic {
+  return user("K1104", `a tensor of \`${printable(from)}\` is used in \`${printable(to)}\``, {
+    expected: "tensors of the same step, parameters, buffers, or constants made in setup()",
+    hint: "A tensor does not outlive its step. Keep what must live on in a buffer: registerBuffer and copy_.",
+  });
+}
+
+/** Something that needs a tensor's value. */
+export function valueRead(what: string, type: TensorType): Diagnostic {
+  return user("K1105", `${what} of a tensor ${formatType(type)} while tracing`, {
+    expected: "tensor operations only: shapes are known, values are not",
+    got: what,
+    hint: `${stepOutputs} Choose with where(), compute with tensor methods (x.add(y), x.gt(1)).`,
+  });
+}
+
+/** A tensor was iterated over. */
+export function tensorIterated(type: TensorType): Diagnostic {
+  return user("K1106", `a tensor ${formatType(type)} cannot be iterated over or spread`, {
+    hint: "x.unbind(dim) gives its parts along an axis as an array.",
+  });
+}
+
+/** Two copies of the library in one process. */
+export function twoCopies(what: string): Diagnostic {
+  return user("K1107", `${what} comes from another copy of kilnjs`, {
+    expected: "one copy of kilnjs in the process",
+    got: "two",
+    hint: "Run the `kiln` of the project that the model belongs to (npx kiln), and check `npm ls kilnjs`.",
+  });
+}
+
+/** A value computed from states or draws in `setup` was needed there or in a step. */
+export function computedInSetup(): Diagnostic {
+  return user("K1108", "setup() computes with the value of a parameter, a buffer or a random tensor", {
+    expected: "constants; values of states are not known before the program starts",
+    hint: "Initialise with nn.init.*, copy_ or zero_; compute from parameters inside the step.",
+  });
+}
+
+/** A state that no returned module owns. */
+export function unownedState(role: string): Diagnostic {
+  return user("K1109", `a ${role} is used that no module or optimizer returned by setup() owns`, {
+    expected: "every parameter and buffer to be a property of a module that setup() returns",
+    hint: "Return its module from setup(). Properties named with #, closures, Sets and WeakMaps are not searched; arrays, plain objects and Maps with text keys are.",
+  });
+}
+
+/** A state was given a value of another type. */
+export function stateTypeChanged(name: string, expected: TensorType, got: TensorType): Diagnostic {
+  return user("K1110", `the new value of \`${printable(name)}\` has another type`, {
+    expected: formatType(expected),
+    got: formatType(got),
+  });
+}
+
+/** A parameter was written in place where gradients are recorded. */
+export function inPlaceOnLeaf(name: string): Diagnostic {
+  return user("K1111", `\`${printable(name)}\` takes gradients and is written in place`, {
+    hint: "Write parameters inside noGrad(() => …).",
+  });
+}
+
+/** An in-place operation on something that is not state. */
+export function notState(op: string): Diagnostic {
+  const plain = op.endsWith("_") ? op.slice(0, -1) : op;
+  return user("K1112", `\`${printable(op)}\` writes a tensor that is not state`, {
+    expected: "a parameter or a buffer",
+    got: "a value of the step",
+    hint: `Use the result instead: x = x.${printable(plain)}(…). What must live between steps is a buffer.`,
+  });
+}
+
+/** Two states would have one name. */
+export function duplicateStateName(name: string): Diagnostic {
+  return user("K1113", `two different states would be named \`${printable(name)}\``, {
+    hint: "Rename one of the properties of the modules that setup() returns.",
+  });
+}
+
+/** `requiresGrad_(false)` on the result of an operation. */
+export function notALeaf(): Diagnostic {
+  return user("K1114", "only leaves can stop taking gradients", { hint: "detach() gives a tensor without gradient." });
+}
+
+/** An axis is not one of the tensor's. */
+export function axisOutOfRange(op: string, axis: number, type: TensorType): Diagnostic {
+  const rank = Math.max(type.shape.length, 1);
+  return user("K1121", `\`${printable(op)}\`: there is no axis ${axis}`, {
+    expected: `${-rank} to ${rank - 1}, for ${formatType(type)}`,
+    got: String(axis),
+  });
+}
+
+/** An axis was named twice. */
+export function axisTwice(op: string, axes: readonly number[]): Diagnostic {
+  return user("K1122", `\`${printable(op)}\`: an axis is named twice`, { got: `[${axes.join(", ")}]` });
+}
+
+/** An operand is neither a tensor nor a number. */
+export function notAnOperand(op: string, got: string): Diagnostic {
+  return user("K1123", `\`${printable(op)}\`: an operand is not a tensor`, {
+    expected: "a tensor, a number or a boolean",
+    got,
+    hint: got === "an array" ? "tensor([…]) makes a constant tensor of it." : "A module is called with forward(…).",
+  });
+}
+
+/** Shapes do not broadcast. */
+export function shapesDoNotBroadcast(op: string, types: readonly TensorType[]): Diagnostic {
+  return user("K1124", `\`${printable(op)}\`: the shapes do not broadcast`, {
+    expected: "extents that are equal or 1, aligned at the last axis",
+    got: types.map(formatType).join(", "),
+  });
+}
+
+/** Arithmetic on bools that has no meaning. */
+export function boolArithmetic(op: string): Diagnostic {
+  return user("K1125", `\`${printable(op)}\` is not defined for bool tensors`, {
+    hint: "Convert one with to(\"f32\"), or use logicalAnd, logicalXor, logicalNot.",
+  });
+}
+
+/** A bitwise op on floats. */
+export function needsIntegers(op: string, got: string): Diagnostic {
+  return user("K1126", `\`${printable(op)}\` needs integers or bools`, { got });
+}
+
+/** An op on floats was given something else. */
+export function needsFloats(op: string, got: TensorType): Diagnostic {
+  return user("K1127", `\`${printable(op)}\` needs floating-point elements`, {
+    got: formatType(got),
+    hint: 'Convert it first: x.to("f32").',
+  });
+}
+
+/** A shape that the elements do not fill. */
+export function badReshape(op: string, type: TensorType, shape: readonly number[]): Diagnostic {
+  return user("K1128", `\`${printable(op)}\`: ${formatType(type)} cannot have the shape [${shape.join(", ")}]`, {
+    expected: `${type.shape.reduce((count, extent) => count * extent, 1)} elements, at most one extent -1`,
+    got: `[${shape.join(", ")}]`,
+  });
+}
+
+/** A shape that a tensor does not broadcast to. */
+export function badExpand(op: string, type: TensorType, shape: readonly number[]): Diagnostic {
+  return user("K1129", `\`${printable(op)}\`: ${formatType(type)} does not broadcast to [${shape.join(", ")}]`, {
+    expected: "each extent equal, or 1 in the tensor; new axes in front only",
+    got: `[${shape.join(", ")}]`,
+  });
+}
+
+/** A step of a slice below 1. */
+export function badStep(step: number): Diagnostic {
+  return user("K1130", "the step of a slice must be a whole number of at least 1", {
+    got: String(step),
+    hint: "flip(dim) reverses an axis.",
+  });
+}
+
+/** Parts that do not add up to the axis. */
+export function badSplit(type: TensorType, parts: readonly number[]): Diagnostic {
+  return user("K1131", `\`split\`: the parts do not fit ${formatType(type)}`, {
+    expected: "a length of at least 1, or lengths that add up to the axis",
+    got: `[${parts.join(", ")}]`,
+  });
+}
+
+/** `flatten` with its axes in the wrong order. */
+export function badFlatten(start: number, end: number, type: TensorType): Diagnostic {
+  return user("K1132", `\`flatten\` of ${formatType(type)}: the first axis lies behind the last`, {
+    got: `${start} to ${end}`,
+  });
+}
+
+/** Axes that are no permutation. */
+export function badPermutation(axes: readonly number[], type: TensorType): Diagnostic {
+  return user("K1133", `the axes are not those of ${formatType(type)}, each once`, { got: `[${axes.join(", ")}]` });
+}
+
+/** A tensor of the wrong rank. */
+export function rankMismatch(op: string, expected: string, got: TensorType): Diagnostic {
+  return user("K1134", `\`${printable(op)}\`: wrong number of axes`, { expected, got: formatType(got) });
+}
+
+/** `repeat` with counts that do not fit. */
+export function badRepeat(type: TensorType, counts: readonly number[]): Diagnostic {
+  return user("K1135", `\`repeat\`: the counts do not fit ${formatType(type)}`, {
+    expected: "a whole number for each axis, or more of them",
+    got: `[${counts.join(", ")}]`,
+  });
+}
+
+/** An index or a span outside an axis. */
+export function outsideAxis(op: string, axis: number, got: readonly number[], type: TensorType): Diagnostic {
+  return user("K1136", `\`${printable(op)}\`: outside axis ${axis} of ${formatType(type)}`, { got: got.join(", ") });
+}
+
+/** Something that must be a tensor is not. */
+export function notATensor(op: string, got: string): Diagnostic {
+  return user("K1137", `\`${printable(op)}\` takes a tensor`, { got });
+}
+
+/** Operands of a matrix product do not fit. */
+export function matmulMismatch(op: string, x: TensorType, y: TensorType): Diagnostic {
+  return user("K1138", `\`${printable(op)}\`: the operands do not fit`, {
+    expected: `the last axis of the left operand, ${formatType(x)}, to equal the second last (or only) axis of the right, ${formatType(y)}, and the leading axes to broadcast`,
+    got: `${x.shape.at(-1) ?? "a scalar"} and ${y.shape.at(-2) ?? y.shape.at(-1) ?? "a scalar"}`,
+  });
+}
+
+/** Operands of a linear layer do not fit. */
+export function linearMismatch(x: TensorType, weight: TensorType): Diagnostic {
+  return user("K1139", "`linear`: the operands do not fit", {
+    expected: `the last axis of the input, ${formatType(x)}, to equal the last of the weight, ${formatType(weight)}`,
+    got: `${x.shape.at(-1) ?? "a scalar"} and ${weight.shape.at(-1) ?? "a scalar"}`,
+    hint: "Does the input need flatten(1) first?",
+  });
+}
+
+/** An index of a wrong dtype. */
+export function badIndexType(op: string, got: TensorType): Diagnostic {
+  return user("K1140", `\`${printable(op)}\`: an index must hold integers`, {
+    expected: "i64 or i32",
+    got: formatType(got),
+    hint: "Convert it with toLong().",
+  });
+}
+
+/** A gradient of something that depends on nothing that takes one. */
+export function nothingToDifferentiate(op: string, got: TensorType): Diagnostic {
+  return user("K1151", `\`${printable(op)}\`: the tensor ${formatType(got)} depends on nothing that takes a gradient`, {
+    hint: "Was it made under noGrad, detached, or by an op without a gradient (argmax, comparison, cast to integer)?",
+  });
+}
+
+/** A gradient of several numbers at once without cotangents. */
+export function gradientOfNonScalar(op: string, got: TensorType): Diagnostic {
+  return user("K1152", `\`${printable(op)}\` of a tensor that is not a scalar`, {
+    expected: "one element, or a cotangent for each output",
+    got: formatType(got),
+    hint: "Reduce it first: loss.mean() or loss.sum().",
+  });
+}
+
+/** A cotangent of another type than its tensor. */
+export function cotangentType(op: string, expected: TensorType, got: TensorType): Diagnostic {
+  return user("K1153", `\`${printable(op)}\`: a gradient has the type of its tensor`, {
+    expected: formatType(expected),
+    got: formatType(got),
+  });
+}
+
+/** A gradient with respect to something that takes none. */
+export function inputTakesNoGradient(got: TensorType): Diagnostic {
+  return user("K1154", `\`grad\`: an input ${formatType(got)} takes no gradient`, {
+    hint: "Call requiresGrad_() on it before computing with it.",
+  });
+}
+
+/** An input that no output depends on. */
+export function unusedInput(index: number): Diagnostic {
+  return user("K1155", `\`grad\`: no output depends on input ${index}`, {
+    hint: "Pass { allowUnused: true } to get undefined for it.",
+  });
+}
+
+/** Bounds of a range that give no whole number of elements. */
+export function badRange(start: number, end: number, step: number): Diagnostic {
+  return user("K1141", "`arange`: bad bounds", { got: `from ${start} to ${end} by ${step}` });
+}
+
+/** Nested arrays of unequal lengths. */
+export function raggedTensor(): Diagnostic {
+  return user("K1142", "`tensor` takes a number or nested arrays of equal lengths", {
+    hint: "To join tensors use stack(…) or cat(…).",
+  });
+}
+
+/** A draw that exists only in steps. */
+export function drawOnlyInStep(op: string): Diagnostic {
+  return user("K1143", `\`${printable(op)}\` cannot be drawn in setup()`, {
+    hint: "In setup() use rand, randn, normal, uniform or nn.init.*.",
+  });
+}
+
+// ---- K30xx: artifacts and programs; K50xx: the device and its addon ----
+
+/** An artifact's folder or manifest cannot be read. */
+export function artifactMissing(folder: string, reason: string): Diagnostic {
+  return user("K3001", `cannot read the artifact ${printable(folder)}`, {
+    expected: "a folder with a manifest.json, as `kiln compile` writes it",
+    got: printable(reason),
+  });
+}
+
+/** A manifest is not what the runtime can run. `where`: path of the faulty field. */
+export function badManifest(where: string, expected: string, got: string): Diagnostic {
+  return user("K3002", `the manifest is malformed at \`${printable(where)}\``, {
+    expected,
+    got: printable(got),
+    hint: "The file is damaged or was written by another version: compile the model again.",
+  });
+}
+
+/** A file of an artifact has other contents than the manifest says. */
+export function artifactDamaged(file: string, expected: string, got: string): Diagnostic {
+  return user("K3003", `${printable(file)} is not the file this artifact was written with`, {
+    expected: `SHA-256 ${printable(expected)}`,
+    got: printable(got),
+    hint: "Compile the model again.",
+  });
+}
+
+/** A path in a manifest leads outside the artifact. */
+export function unsafeArtifactPath(file: string, reason: string): Diagnostic {
+  return user("K3004", `the manifest names the file \`${printable(file)}\``, {
+    expected: "a plain file inside the artifact's folder",
+    got: printable(reason),
+  });
+}
+
+/** A program has no entry of this name. */
+export function unknownEntry(name: string, known: readonly string[]): Diagnostic {
+  return user("K3005", `the program has no entry \`${printable(name)}\``, {
+    expected: known.length === 0 ? "no entry at all" : `one of ${known.map(printable).join(", ")}`,
+    got: printable(name),
+  });
+}
+
+/** An entry was not compiled for a batch size. */
+export function programBatchNotCompiled(entry: string, batch: string, sizes: readonly number[]): Diagnostic {
+  return user("K3006", `\`${printable(entry)}\` was not compiled for batches of ${printable(batch)}`, {
+    expected: `a batch of ${sizes.join(" or ")}`,
+    got: printable(batch),
+    hint: "Compile with a loader whose length and batch size give this size, or set dropLast.",
+  });
+}
+
+/** A buffer given to an entry does not fit. */
+export function badEntryInput(entry: string, input: string, expected: string, got: string): Diagnostic {
+  return user("K3007", `\`${printable(entry)}\`: bad \`${printable(input)}\``, { expected, got: printable(got) });
+}
+
+/** A sample number is outside its data set. */
+export function sampleNumberOutside(entry: string, position: number, index: number, rows: number): Diagnostic {
+  return user("K3008", `\`${printable(entry)}\`: sample number ${index} at position ${position} of the indices`, {
+    expected: `0 to ${rows - 1}, since the data set has ${rows} rows`,
+    got: String(index),
+  });
+}
+
+/** Tensors to be loaded differ from the program's state. `differences`: one line each. */
+export function stateMismatch(differences: readonly string[]): Diagnostic {
+  const shown = differences.slice(0, 20).map(printable);
+  const more = differences.length - shown.length;
+  return user("K3009", "the tensors do not fit this program; nothing was loaded", {
+    got: [...shown, ...(more > 0 ? [`… and ${more} more`] : [])].join("\n            "),
+    hint: "With { strict: false } missing and additional tensors are passed over.",
+  });
+}
+
+/** A program has no hyperparameter of this name. */
+export function unknownHyper(name: string, known: readonly string[]): Diagnostic {
+  return user("K3010", `the program has no hyperparameter \`${printable(name)}\``, {
+    expected: known.length === 0 ? "none: this program has no hyperparameters" : `one of ${known.map(printable).join(", ")}`,
+    got: printable(name),
+  });
+}
+
+/** A step was given an index that lies outside the axis it selects from. */
+export function indexOutside(entry: string, index: number, extent: number): Diagnostic {
+  return user("K3011", `\`${printable(entry)}\`: an index is out of range in a gather`, {
+    expected: `0 to ${extent - 1}`,
+    got: String(index),
+    hint: "Check the labels or token numbers of the batch. The step's results and state are not to be used.",
+  });
+}
+
+/** A program was used while a call of it is under way. */
+export function programBusy(what: string): Diagnostic {
+  return user("K3012", `cannot ${what} while the program is running`, {
+    hint: "Await the promise of the call first.",
+  });
+}
+
+/** A program was used after it was disposed of. */
+export function programDisposed(what: string): Diagnostic {
+  return user("K3013", `cannot ${what}: the program was disposed of`);
+}
+
+/** A learning-rate scheduler's description is faulty. */
+export function badScheduler(kind: string, option: string, expected: string, got: string): Diagnostic {
+  return user("K3014", `${printable(kind)}: bad \`${printable(option)}\``, { expected, got: printable(got) });
+}
+
+/** An option of the runtime is out of its range. */
+export function badRuntimeOption(option: string, expected: string, got: string): Diagnostic {
+  return user("K3015", `bad \`${printable(option)}\``, { expected, got: printable(got) });
+}
+
+/** A step reported a failed check that this runtime does not know. */
+export function unknownStatus(entry: string, status: readonly number[]): Diagnostic {
+  return internal("K9060", `\`${printable(entry)}\` ended with the unknown status ${status.join(", ")}`);
+}
+
+/** An artifact was compiled for another kind of processor. */
+export function wrongArchitecture(expected: string, got: string): Diagnostic {
+  return target("K5001", "the artifact was compiled for another processor", {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Compile the model on this machine.",
+  });
+}
+
+/** This processor lacks what compiled kernels need. */
+export function missingCpuFeatures(missing: readonly string[]): Diagnostic {
+  return target("K5002", "this processor cannot run the artifact's kernels", {
+    expected: `a processor with ${missing.map(printable).join(", ")}`,
+    got: "one without",
+    hint: "Compile the model on this machine, or with --march for the oldest one it must run on.",
+  });
+}
+
+/** A native call failed. `call`: its name; `text`: what it said. */
+export function nativeCallFailed(call: string, text: string): Diagnostic {
+  return target("K5003", `\`${printable(call)}\` failed`, { got: printable(text) });
+}
+
+/** There is no C++ compiler to build the native addon with. */
+export function noAddonCompiler(tried: readonly string[]): Diagnostic {
+  return target("K5004", "no C++ compiler found to build the native addon", {
+    expected: `one of ${tried.map(printable).join(", ")}`,
+    hint: "Install one (Debian: apt install g++; macOS: xcode-select --install) or name it in KILN_CXX.",
+  });
+}
+
+/** The native addon could not be compiled. `output`: what the compilers said. */
+export function addonBuildFailed(output: string): Diagnostic {
+  return target("K5005", "the native addon could not be compiled", {
+    got: output.split("\n").map(printable).join("\n            "),
+    hint: "A compiler for C++20 is needed (g++ 11 or clang++ 14 and later); KILN_CXX names the one to use.",
+  });
+}
+
+/** There is no folder the native addon can be built in. */
+export function addonFolderUnusable(folder: string, reason: string): Diagnostic {
+  return target("K5006", `cannot write the native addon to ${printable(folder)}`, {
+    got: printable(reason),
+    hint: "Make room or set KILN_CACHE to a folder that can be written.",
+  });
+}
+
+/** The native addon was built but cannot be loaded. */
+export function addonUnloadable(path: string, reason: string): Diagnostic {
+  return target("K5007", `cannot load the native addon ${printable(path)}`, {
+    got: printable(reason),
+    hint: "Delete the file; it is built again at the next start.",
+  });
+}
+
+/** A program's library has other entries than its manifest. */
+export function libraryMismatch(entry: string, expected: string, got: string): Diagnostic {
+  return target("K5008", `the library does not belong to the manifest: entry \`${printable(entry)}\``, {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Compile the model again.",
+  });
+}
+
+// ---- K3xxx: artifact, written by the compiler ----
+
+/** The folder of an artifact cannot be written. */
+export function artifactNotWritable(folder: string, reason: string): Diagnostic {
+  return user("K3090", `cannot write the artifact to ${printable(folder)}`, {
+    expected: "a folder that can be created and written",
+    got: printable(reason),
+    hint: "Choose another folder with --out, or free space and permissions on this one.",
+  });
+}

@@ -56,7 +56,14 @@ export type Stmt =
       readonly buffer: string;
       readonly count: number;
     }
-  | { readonly kind: "check"; readonly condition: Expr; readonly code: number; readonly status: string }
+  | {
+      readonly kind: "check";
+      readonly condition: Expr;
+      readonly code: number;
+      readonly status: string;
+      readonly value: Expr;
+      readonly limit: Expr;
+    }
   | { readonly kind: "note"; readonly text: string };
 
 /** A sequential draw from PyTorch's generator into the first `count` elements of a buffer (`ir/random` says what each means). */
@@ -65,7 +72,10 @@ export type Draw =
   | { readonly kind: "normal"; readonly mean: number; readonly std: number }
   | { readonly kind: "bernoulli"; readonly p: number };
 
-/** A buffer a kernel is given. `size`: elements it may touch, counted from the pointer. */
+/** The size of a buffer that is as long as it happens to be: a data set's field, whose indices the runtime checks. */
+export const unboundedSize = Number.MAX_SAFE_INTEGER;
+
+/** A buffer a kernel is given. `size`: elements it may touch, counted from the pointer, or `unboundedSize`. */
 export type BufferParam = {
   readonly name: string;
   readonly dtype: DType;
@@ -175,9 +185,12 @@ export function draw(what: Draw, generator: string, buffer: string, count: numbe
   return { kind: "draw", draw: what, generator, buffer, count };
 }
 
-/** Records `code` in the status buffer where the condition fails; the run goes on and the runtime reports it afterwards. */
-export function check(condition: Expr, code: number, status: string): Stmt {
-  return { kind: "check", condition, code, status };
+/**
+ * Records `[code, value, limit]` in the status buffer (i32) where the condition fails, unless an earlier failure is there
+ * already; the run goes on and the runtime reports it afterwards. `value`, `limit`: i64, for the message.
+ */
+export function check(condition: Expr, code: number, status: string, value: Expr = int(0), limit: Expr = int(0)): Stmt {
+  return { kind: "check", condition, code, status, value, limit };
 }
 
 /** A comment for the reader of the emitted text. */

@@ -2,7 +2,8 @@
  * Scalar operations: what one lane of a kernel can compute. Each is declared once with its arity, result kind and
  * float64 meaning; the graph's elementwise ops are defined over them, the loop-IR interpreter evaluates them, and each
  * target spells them. Semantics at special values are PyTorch's: NaN propagates through `max` and `min`, `round` is half
- * to even, integer `div` truncates.
+ * to even, integer `div` truncates. What PyTorch leaves open is fixed here: integers wrap around, dividing them by zero
+ * gives 0 (quotient and remainder), and `select` evaluates only the operand it chooses, so it may guard a load.
  */
 
 /** Meaning of one scalar operation. `result`: `same` as the operands, or `bool`. */
@@ -97,8 +98,8 @@ export const scalarOps = {
   mod: binary("remainder of truncated division, sign of x (C's % and fmod)", (x, y) => x % y),
   pow: binary("x^y", Math.pow),
   atan2: binary("angle of the point (y, x): atan2(x, y) of the operands in order", Math.atan2),
-  max: binary("larger operand; NaN if either is", (x, y) => (Number.isNaN(x) ? x : x > y || Number.isNaN(x) ? x : y)),
-  min: binary("smaller operand; NaN if either is", (x, y) => (Number.isNaN(x) ? x : x < y ? x : y)),
+  max: binary("larger operand; NaN if either is", (x, y) => (x > y || Number.isNaN(x) ? x : y)),
+  min: binary("smaller operand; NaN if either is", (x, y) => (x < y || Number.isNaN(x) ? x : y)),
   and: binary("logical and of bools, bitwise and of integers", (x, y) => Number(BigInt(x) & BigInt(y))),
   or: binary("logical or of bools, bitwise or of integers", (x, y) => Number(BigInt(x) | BigInt(y))),
   xor: binary("logical xor of bools, bitwise xor of integers", (x, y) => Number(BigInt(x) ^ BigInt(y))),
@@ -108,7 +109,7 @@ export const scalarOps = {
   le: predicate("x <= y", (x, y) => x <= y),
   gt: predicate("x > y", (x, y) => x > y),
   ge: predicate("x >= y", (x, y) => x >= y),
-  select: { arity: 3, result: "same", doc: "y where x (a bool), else z", evaluate: (x, y, z) => (x !== 0 ? y : z) },
+  select: { arity: 3, result: "same", doc: "y where x (a bool), else z; the other is not evaluated", evaluate: (x, y, z) => (x !== 0 ? y : z) },
   fma: { arity: 3, result: "same", doc: "x * y + z, rounded once or twice", evaluate: (x, y, z) => x * y + z },
 } as const satisfies Record<string, ScalarDef>;
 

@@ -1,0 +1,136 @@
+/**
+ * Writing an artifact: the manifest and all files it names, as bytes that depend on the input alone. The folder is filled
+ * aside and moved into place at the end, so that a compile which is killed leaves the old artifact or none.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Manifest, ManifestTraining } from "../ir/artifact/manifest.ts";
+import { fail } from "../ir/diagnostic/diagnostic.ts";
+import * as messages from "../ir/diagnostic/messages.ts";
+import { dtypeBytes } from "../ir/type.ts";
+import type { CLibrary } from "./build/c.ts";
+import type { Plan } from "./memory/plan.ts";
+import type { TracedProgram } from "./trace/traced.ts";
+
+/** Files of an artifact by path relative to its folder. */
+export type ArtifactFiles = ReadonlyMap<string, Uint8Array | string>;
+
+/** What the manifest is made from. */
+export type ManifestInput = {
+  readonly name: string;
+  readonly version: string;
+  readonly command: string;
+  readonly traced: TracedProgram;
+  readonly plan: Plan;
+  readonly library: CLibrary;
+};
+
+/** Path of the shared object in an artifact. */
+export const libraryPath = "program.so";
+
+/** The manifest, without the hashes of the files. */
+export function createManifest(input: ManifestInput): Manifest {
+  const { traced, plan, library } = input;
+  const decls = new Map(traced.states.map((state) => [state.name, state]));
+  return {
+    schema: 1,
+    kiln: input.version,
+    name: input.name,
+    command: input.command,
+    files: {},
+    target: { name: "c", library: libraryPath, features: [...library.features], arch: process.arch },
+    state: {
+      bytes: plan.stateBytes,
+      values: plan.states.map(({ buffer, offset }) => ({
+        name: buffer.name,
+        role: decls.get(buffer.name)?.role ?? "buffer",
+        dtype: buffer.dtype,
+        shape: [...buffer.shape],
+        offset,
+        strides: [...buffer.strides],
+      })),
+    },
+    hyper: { ...traced.hyper },
+    counters: [...traced.counters],
+    init: [...traced.init],
+    entries: plan.program.entries.map((entry) => ({
+      name: entry.name,
+      batch: entry.batch,
+      phases: entry.phases.length,
+      arenaBytes: entry.arenaBytes,
+      buffers: entry.buffers.map(({ role, name, dtype, shape }) => ({ role, name, dtype, shape: [...shape] })),
+      scalars: [...entry.scalars],
+      increments: { ...entry.increments },
+    })),
+    training: manifestTraining(traced),
+  };
+}
+
+/** The training section of a manifest. */
+function manifestTraining({ training }: TracedProgram): ManifestTraining | null {
+  if (training === undefined) return null;
+  return {
+    seed: training.seed,
+    epochs: training.epochs,
+    logEvery: training.logEvery,
+    loaders: training.loaders.map(({ name, loader }) => ({
+      name,
+      batchSize: loader.batchSize,
+      samples: loader.samples,
+      dropLast: loader.dropLast,
+    })),
+    metrics: [...training.metrics],
+    schedulers: [...training.schedulers],
+  };
+}
+
+/** Bytes of a program's memory by use, for the report before anything runs. */
+export function memoryReport(
+  traced: TracedProgram,
+  plan: Plan,
+): Readonly<Record<"parameters" | "optimizer" | "buffers" | "activations", number>> {
+  const bytes = { parameters: 0, optimizer: 0, buffers: 0, activations: 0 };
+  for (const { role, dtype, shape } of traced.states) {
+    const size = shape.reduce((product, extent) => product * extent, dtypeBytes[dtype]);
+    if (role === "parameter") bytes.parameters += size;
+    else if (role === "slot") bytes.optimizer += size;
+    else bytes.buffers += size;
+  }
+  bytes.activations = Math.max(0, ...plan.reports.map(({ arenaBytes }) => arenaBytes));
+  return bytes;
+}
+
+/** Writes an artifact to a folder, replacing what was there. */
+export async function writeArtifact(folder: string, manifest: Manifest, files: ArtifactFiles): Promise<void> {
+  const hashes: Record<string, string> = {};
+  for (const [path, contents] of [...files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+    hashes[path] = createHash("sha256").update(contents).digest("hex");
+  const aside = `${folder}.new-${process.pid}`;
+  const old = `${folder}.old-${process.pid}`;
+  try {
+    await rm(aside, { recursive: true, force: true });
+    for (const [path, contents] of files) {
+      const target = join(aside, path);
+      await mkdir(dirname(target), { recursive: true });
+      await writeFile(target, contents);
+    }
+    await writeFile(join(aside, "manifest.json"), `${JSON.stringify({ ...manifest, files: hashes }, null, 2)}\n`);
+    await rename(folder, old).catch((error: unknown) => {
+      if (!isMissing(error)) throw error;
+    });
+    await rename(aside, folder);
+    await rm(old, { recursive: true, force: true });
+  } catch (error) {
+    await rm(aside, { recursive: true, force: true }).catch(() => undefined);
+    throw fail(
+      messages.artifactNotWritable(folder, error instanceof Error ? error.message : String(error)),
+      undefined,
+      error,
+    );
+  }
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}

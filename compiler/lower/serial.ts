@@ -1,0 +1,222 @@
+/**
+ * Kernels whose work has an order: scatter (sums in index order, so that results do not depend on threads), running sums
+ * and products, sorting, and draws from the generator. Rows that do not touch each other are still cut into tasks.
+ */
+import { opDef, type Node } from "../../ir/graph.ts";
+import { assign, branch, cast, constant, int, scalar, type Draw, type Expr } from "../../ir/loop/loop.ts";
+import { invariant } from "../../ir/diagnostic/diagnostic.ts";
+import { at, elementCount, isFloat, type Shape } from "../../ir/type.ts";
+import type { Buffer } from "../memory/buffer.ts";
+import type { Group } from "../schedule/group.ts";
+import { nameOfVariable, Scope } from "./kernel-writer.ts";
+import { draftOf, finish, type Draft, type LowerContext, type Lowered } from "./lowered.ts";
+import { cut, overRows, overTasks, type TaskAxis } from "./tasks.ts";
+
+const oneTask: TaskAxis = { extent: 1, tasks: 1 };
+
+function rootOf(group: Group): Node {
+  const [node] = group.heavy;
+  invariant(node !== undefined, `a ${group.kind} group has a heavy value`);
+  return node;
+}
+
+/** The buffers a heavy value is written to, and the first of them, which the kernel may read back. */
+function targetsOf(node: Node, context: LowerContext): readonly [Buffer, ...Buffer[]] {
+  const [first, ...others] = context.targets(node);
+  invariant(first !== undefined, `${node.op} (%${node.id}) has no place`);
+  return [first, ...others];
+}
+
+/** Serial loops over all axes of a shape, but those fixed already. */
+function overShape(
+  draft: Draft,
+  shape: Shape,
+  fixed: ReadonlyMap<number, Expr>,
+  scope: Scope,
+  build: (scope: Scope, index: readonly Expr[]) => void,
+): void {
+  const visit = (axis: number, index: readonly Expr[], inner: Scope): void => {
+    const extent = shape[axis];
+    if (extent === undefined) {
+      build(inner, index);
+      return;
+    }
+    const known = fixed.get(axis);
+    if (known !== undefined) visit(axis + 1, [...index, known], inner);
+    else {
+      const fill = (body: Scope, i: Expr): void => visit(axis + 1, [...index, i], body);
+      draft.writer.loop(draft.writer.fresh("i"), int(0), int(extent), fill, inner);
+    }
+  };
+  visit(0, [], scope);
+}
+
+/** Runs over the tasks of an axis that no two rows share work on, or does all in one task if there is none. */
+function overIndependentRows(
+  draft: Draft,
+  axis: number | undefined,
+  shape: Shape,
+  build: (scope: Scope, fixed: ReadonlyMap<number, Expr>) => void,
+): TaskAxis {
+  const { writer, root } = draft;
+  if (axis === undefined) {
+    overTasks(writer, oneTask, root, (scope) => build(scope, new Map()));
+    return oneTask;
+  }
+  const tasks = cut(at(shape, axis));
+  overRows(writer, tasks, root, (scope, row) => build(scope, new Map([[axis, row]])));
+  return tasks;
+}
+
+/** `base`, with each update added at its index, in the order of the updates. */
+export function lowerScatter(group: Group, context: LowerContext): Lowered {
+  const draft = draftOf(group, context);
+  const { writer, values } = draft;
+  const node = rootOf(group);
+  const [base, positions, updates] = node.inputs;
+  invariant(base !== undefined && positions !== undefined && updates !== undefined, "scatter takes three operands");
+  const [target, ...copies] = targetsOf(node, context);
+  const axis = Number(node.attrs["axis"]);
+  const { lowering } = opDef(node.op);
+  const along = lowering.class === "scatter" && lowering.along;
+  const rank = positions.type.shape.length;
+  // Axis k of the result is axis k of the updates up to the scattered one, and moved by the index's rank behind it.
+  const updateAxisOf = (k: number): number => (along || k < axis ? k : k + rank - 1);
+  const free = node.type.shape.findIndex(
+    (extent, k) => k !== axis && extent > 1 && updates.type.shape[updateAxisOf(k)] === extent,
+  );
+  const row = free < 0 ? undefined : free;
+  const updateAxis = row === undefined ? undefined : updateAxisOf(row);
+  const tasks = overIndependentRows(draft, row, node.type.shape, (scope, fixed) => {
+    overShape(draft, node.type.shape, fixed, scope, (body, index) => {
+      body.add(writer.store(target, writer.offset(target, index), values.at(base, index, body)));
+    });
+    const [only] = fixed.values();
+    const fixedUpdate = new Map<number, Expr>(
+      updateAxis === undefined || only === undefined ? [] : [[updateAxis, only]],
+    );
+    overShape(draft, updates.type.shape, fixedUpdate, scope, (body, index) => {
+      const indexPlace = along ? index : index.slice(axis, axis + rank);
+      const raw = cast(values.at(positions, indexPlace, body), "i64");
+      const position = values.checked(raw, at(node.type.shape, axis), body);
+      const place = along
+        ? index.map((i, k) => (k === axis ? position : i))
+        : [...index.slice(0, axis), position, ...index.slice(axis + rank)];
+      const offset = writer.offset(target, place);
+      const value = values.at(updates, index, body);
+      body.add(writer.store(target, offset, scalar("add", writer.load(target, offset), value)));
+    });
+    for (const copy of copies)
+      overShape(draft, node.type.shape, fixed, scope, (body, index) => {
+        const value = writer.load(target, writer.offset(target, index));
+        body.add(writer.store(copy, writer.offset(copy, index), value));
+      });
+  });
+  return finish(draft, tasks, elementCount(updates.type.shape));
+}
+
+/** Running sums and products along an axis. */
+export function lowerCumulative(group: Group, context: LowerContext): Lowered {
+  const draft = draftOf(group, context);
+  const { writer, values } = draft;
+  const node = rootOf(group);
+  const operand = at(node.inputs, 0);
+  const { lowering } = opDef(node.op);
+  invariant(lowering.class === "cumulative", `${node.op} is not cumulative`);
+  const axis = Number(node.attrs["axis"]);
+  const extent = at(node.type.shape, axis);
+  const reverse = node.attrs["reverse"] === true;
+  const free = node.type.shape.findIndex((size, k) => k !== axis && size > 1);
+  const tasks = overIndependentRows(draft, free < 0 ? undefined : free, node.type.shape, (scope, fixed) => {
+    overShape(draft, node.type.shape, new Map([...fixed, [axis, int(0)]]), scope, (inner, index) => {
+      const total = writer.mutable(inner, constant(node.type.dtype, lowering.combine === "mul" ? 1 : 0), "total");
+      const fill = (body: Scope, step: Expr): void => {
+        const i = reverse ? scalar("sub", int(extent - 1), step) : step;
+        const here = index.map((j, k) => (k === axis ? i : j));
+        const value = values.at(operand, here, body);
+        body.add(assign(nameOfVariable(total), scalar(lowering.combine, total, value)));
+        for (const target of context.targets(node)) body.add(writer.store(target, writer.offset(target, here), total));
+      };
+      writer.loop(writer.fresh("i"), int(0), int(extent), fill, inner);
+    });
+  });
+  return finish(draft, tasks, elementCount(node.type.shape));
+}
+
+/**
+ * Indices in sorted order: each element's rank is the number of elements before it, counted; ties keep their order and
+ * NaN counts as larger than every number. Quadratic in the axis, but every row is independent.
+ */
+export function lowerSort(group: Group, context: LowerContext): Lowered {
+  const draft = draftOf(group, context);
+  const { writer, values } = draft;
+  const node = rootOf(group);
+  const operand = at(node.inputs, 0);
+  const axis = Number(node.attrs["axis"]);
+  const extent = at(node.type.shape, axis);
+  const descending = node.attrs["descending"] === true;
+  const free = node.type.shape.findIndex((size, k) => k !== axis && size > 1);
+  const before = (x: Expr, y: Expr): Expr => {
+    const [low, high] = descending ? [y, x] : [x, y];
+    const less = scalar("lt", low, high);
+    if (!isFloat(operand.type.dtype)) return less;
+    return scalar("or", less, scalar("and", scalar("eq", low, low), scalar("ne", high, high)));
+  };
+  const tasks = overIndependentRows(draft, free < 0 ? undefined : free, node.type.shape, (scope, fixed) => {
+    overShape(draft, node.type.shape, new Map([...fixed, [axis, int(0)]]), scope, (inner, index) => {
+      const element = (i: Expr, body: Scope): Expr =>
+        values.at(
+          operand,
+          index.map((j, k) => (k === axis ? i : j)),
+          body,
+        );
+      const outer = (body: Scope, i: Expr): void => {
+        const mine = element(i, body);
+        const rank = writer.mutable(body, int(0), "rank");
+        const count = (inside: Scope, j: Expr): void => {
+          const other = element(j, inside);
+          const tie = scalar("and", scalar("lt", j, i), scalar("not", before(mine, other)));
+          const comesFirst = scalar("or", before(other, mine), tie);
+          inside.add(branch(comesFirst, [assign(nameOfVariable(rank), scalar("add", rank, int(1)))]));
+        };
+        writer.loop(writer.fresh("j"), int(0), int(extent), count, body);
+        writer.ranges.set(nameOfVariable(rank), { min: 0, max: extent - 1 });
+        const place = index.map((j, k) => (k === axis ? rank : j));
+        for (const target of context.targets(node)) body.add(writer.store(target, writer.offset(target, place), i));
+      };
+      writer.loop(writer.fresh("i"), int(0), int(extent), outer, inner);
+    });
+  });
+  return finish(draft, tasks, elementCount(node.type.shape) * extent);
+}
+
+/** A draw from the generator, in program order, on one thread. */
+export function lowerRandom(group: Group, context: LowerContext): Lowered {
+  const draft = draftOf(group, context);
+  const { writer } = draft;
+  const node = rootOf(group);
+  const [target, ...copies] = targetsOf(node, context);
+  overTasks(writer, oneTask, draft.root, (scope) => {
+    writer.draw(scope, drawOf(node), context.places.generator, target);
+    for (const copy of copies)
+      overShape(draft, node.type.shape, new Map(), scope, (body, index) => {
+        const value = writer.load(target, writer.offset(target, index));
+        body.add(writer.store(copy, writer.offset(copy, index), value));
+      });
+  });
+  return finish(draft, oneTask, elementCount(node.type.shape));
+}
+
+function drawOf(node: Node): Draw {
+  const { lowering } = opDef(node.op);
+  invariant(lowering.class === "random", `${node.op} does not draw`);
+  const number = (name: string): number => Number(node.attrs[name]);
+  switch (lowering.distribution) {
+    case "uniform":
+      return { kind: "uniform", low: number("low"), high: number("high") };
+    case "normal":
+      return { kind: "normal", mean: number("mean"), std: number("std") };
+    case "bernoulli":
+      return { kind: "bernoulli", p: number("p") };
+  }
+}

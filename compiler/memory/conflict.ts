@@ -1,0 +1,83 @@
+/**
+ * Which launches may share a phase. Two launches conflict on a buffer if both touch it and one writes. A conflict needs a
+ * barrier unless each thread only meets bytes that it touched itself: both kernels then cut the buffer into the same
+ * slabs, one per row of the same task axis, and threads take equal shares of the tasks.
+ */
+import { affine, rangeOf, affineExpr } from "../lower/index-math.ts";
+import type { Lowered } from "../lower/lowered.ts";
+import type { Buffer } from "./buffer.ts";
+
+/** How a kernel divides a buffer among its tasks: `stride` elements a row; `undefined` if any task may touch any element. */
+export type Slabs = { readonly stride: number; readonly extent: number; readonly tasks: number };
+
+/** How a kernel touches one buffer. */
+export type Touch = {
+  readonly buffer: Buffer;
+  readonly reads: boolean;
+  readonly writes: boolean;
+  readonly slabs: Slabs | undefined;
+};
+
+/** How a kernel touches each of its buffers. */
+export function touchesOf(lowered: Lowered): readonly Touch[] {
+  return lowered.buffers.map((buffer) => {
+    const accesses = lowered.accesses.filter((access) => access.buffer === buffer);
+    const all = accesses.map((access) => slabsOf(access, lowered));
+    const [first] = all;
+    const uniform = first !== undefined && all.every((slabs) => slabs !== undefined && slabs.stride === first.stride);
+    const single: Slabs = { stride: 0, extent: 1, tasks: 1 };
+    return {
+      buffer,
+      reads:
+        accesses.some(({ write }) => !write) ||
+        accesses.some(({ index }) => index.kind === "variable" && index.name === "anywhere"),
+      writes: accesses.some(({ write }) => write),
+      slabs: lowered.tasks.tasks === 1 ? single : uniform ? first : undefined,
+    };
+  });
+}
+
+/** The slabs of one access: it must stay, for each row variable, within the rows that the variable stands for. */
+function slabsOf(access: Lowered["accesses"][number], lowered: Lowered): Slabs | undefined {
+  const form = affine(access.index, lowered.ranges);
+  if (form === undefined) return undefined;
+  const rows = [...form.coefficients].filter(([name]) => lowered.rows.has(name));
+  const [row] = rows;
+  if (row === undefined || rows.length > 1) return undefined;
+  const [name, stride] = row;
+  const rest = rangeOf(affineExpr(form, new Set([name])), lowered.ranges);
+  const last = rest.max + access.lanes - 1;
+  const span = lowered.rows.get(name) ?? 1;
+  if (stride <= 0 || rest.min < 0 || Math.floor(last / stride) >= span) return undefined;
+  return { stride, extent: lowered.tasks.extent, tasks: lowered.tasks.tasks };
+}
+
+/** Whether two kernels may touch a buffer without a barrier between them although one writes. */
+export function sameThread(a: Slabs | undefined, b: Slabs | undefined): boolean {
+  if (a === undefined || b === undefined) return false;
+  if (a.tasks === 1 && b.tasks === 1) return true;
+  return a.stride === b.stride && a.extent === b.extent && a.tasks === b.tasks;
+}
+
+/** The phase of each kernel of an ordered list: the earliest that its conflicts with kernels before it allow. */
+export function assignPhases(kernels: readonly (readonly Touch[])[]): number[] {
+  const phases: number[] = [];
+  const earlier = new Map<Buffer, { readonly phase: number; readonly touch: Touch }[]>();
+  for (const touches of kernels) {
+    let phase = 0;
+    for (const touch of touches) {
+      if (touch.buffer.role === "status") continue; // First failure wins; which one it is does not matter.
+      for (const before of earlier.get(touch.buffer) ?? []) {
+        if (!touch.writes && !before.touch.writes) continue;
+        phase = Math.max(phase, before.phase + (sameThread(before.touch.slabs, touch.slabs) ? 0 : 1));
+      }
+    }
+    phases.push(phase);
+    for (const touch of touches) {
+      const list = earlier.get(touch.buffer) ?? [];
+      list.push({ phase, touch });
+      earlier.set(touch.buffer, list);
+    }
+  }
+  return phases;
+}

@@ -1,0 +1,144 @@
+/**
+ * The rules of loop-IR expressions: names in sight, operands of one type, operations on types that have them. A broken
+ * rule is returned as a sentence, for the caller to report with its statement.
+ */
+import { isFloat, type DType } from "../type.ts";
+import { indexType, type Expr, type ValueType } from "./loop.ts";
+import { formatValueType, printExpr } from "./print.ts";
+import { scalarOps, type ScalarOp } from "./scalar.ts";
+
+/** What is known of a buffer or local array. `size`: in elements. */
+export type ArrayInfo = {
+  readonly dtype: DType;
+  readonly size: number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly local: boolean;
+};
+
+/** Names in sight. */
+export type Names = {
+  readonly arrays: Map<string, ArrayInfo>;
+  readonly variables: Map<string, ValueType>;
+  /** Those of the variables that may be assigned. */
+  readonly mutables: Set<string>;
+};
+
+/** Whether two value types are equal. */
+export function sameValueType(x: ValueType, y: ValueType): boolean {
+  return x.dtype === y.dtype && x.lanes === y.lanes;
+}
+
+const integerRange: Readonly<Record<DType, readonly [number, number] | undefined>> = {
+  i8: [-128, 127],
+  u8: [0, 255],
+  i16: [-32768, 32767],
+  i32: [-2147483648, 2147483647],
+  i64: [Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  bool: [0, 1],
+  f32: undefined,
+  f64: undefined,
+  f16: undefined,
+  bf16: undefined,
+};
+
+/** The rule that an expression breaks, or `undefined`. */
+export function verifyExpr(expr: Expr, names: Names): string | undefined {
+  const { lanes } = expr.type;
+  if (lanes < 1 || lanes > 64 || (lanes & (lanes - 1)) !== 0) return `${printExpr(expr)} has ${lanes} lanes`;
+  switch (expr.kind) {
+    case "constant":
+      return verifyConstant(expr.type, expr.value);
+    case "variable": {
+      const type = names.variables.get(expr.name);
+      if (type === undefined) return `\`${expr.name}\` is no variable in sight`;
+      if (sameValueType(type, expr.type)) return undefined;
+      return `\`${expr.name}\` is ${formatValueType(type)}, not ${formatValueType(expr.type)}`;
+    }
+    case "load": {
+      const array = names.arrays.get(expr.buffer);
+      if (array === undefined) return `there is no buffer \`${expr.buffer}\` in sight`;
+      if (!array.readable) return `\`${expr.buffer}\` may not be read`;
+      if (array.dtype !== expr.type.dtype) return `\`${expr.buffer}\` holds ${array.dtype}, not ${expr.type.dtype}`;
+      if (!sameValueType(expr.index.type, indexType)) return `the index ${printExpr(expr.index)} is no i64`;
+      return verifyExpr(expr.index, names);
+    }
+    case "cast":
+      if (expr.arg.type.lanes !== lanes) return `${printExpr(expr)} changes the number of lanes`;
+      return verifyExpr(expr.arg, names);
+    case "splat":
+      if (expr.arg.type.lanes !== 1 || expr.arg.type.dtype !== expr.type.dtype) {
+        return `${printExpr(expr)} is of another type than its lanes`;
+      }
+      return verifyExpr(expr.arg, names);
+    case "scalar": {
+      for (const arg of expr.args) {
+        const rule = verifyExpr(arg, names);
+        if (rule !== undefined) return rule;
+      }
+      return verifyScalar(expr.op, expr.type, expr.args);
+    }
+  }
+}
+
+function verifyConstant(type: ValueType, value: number): string | undefined {
+  if (type.lanes !== 1) return "a constant has one lane";
+  const range = integerRange[type.dtype];
+  if (range === undefined) return undefined;
+  const fits = Number.isSafeInteger(value) && value >= range[0] && value <= range[1] && !Object.is(value, -0);
+  return fits ? undefined : `${value} is no ${type.dtype}`;
+}
+
+function verifyScalar(op: ScalarOp, type: ValueType, args: readonly Expr[]): string | undefined {
+  const definition = scalarOps[op];
+  const [first] = args;
+  if (args.length !== definition.arity || first === undefined) return `${op} takes ${definition.arity} operands`;
+  const numbers = op === "select" ? args.slice(1) : args;
+  const [operand] = numbers;
+  if (operand === undefined) return `${op} needs operands`;
+  if (op === "select" && !sameValueType(first.type, { dtype: "bool", lanes: operand.type.lanes })) {
+    return `select chooses by ${formatValueType(first.type)}`;
+  }
+  if (!numbers.every((arg) => sameValueType(arg.type, operand.type))) {
+    return `the operands of ${op} are ${numbers.map((arg) => formatValueType(arg.type)).join(" and ")}`;
+  }
+  const { dtype, lanes } = operand.type;
+  const result: ValueType = { dtype: definition.result === "bool" ? "bool" : dtype, lanes };
+  if (!sameValueType(type, result)) return `${op} gives ${formatValueType(result)}, not ${formatValueType(type)}`;
+  return accepts(op, dtype) ? undefined : `there is no ${op} of ${dtype}`;
+}
+
+/** Whether an operation is defined on an element type. */
+export function accepts(op: ScalarOp, dtype: DType): boolean {
+  switch (op) {
+    case "select":
+    case "eq":
+    case "ne":
+    case "lt":
+    case "le":
+    case "gt":
+    case "ge":
+      return true;
+    case "not":
+      return dtype === "bool";
+    case "and":
+    case "or":
+    case "xor":
+      return !isFloat(dtype);
+    case "max":
+    case "min":
+    case "neg":
+    case "abs":
+    case "sign":
+    case "add":
+    case "sub":
+    case "mul":
+    case "div":
+    case "mod":
+    case "pow":
+    case "fma":
+      return dtype !== "bool";
+    default:
+      return isFloat(dtype);
+  }
+}

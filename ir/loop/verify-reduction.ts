@@ -1,0 +1,92 @@
+/**
+ * What a vector loop does to variables from outside: it may change exactly those it declares as reductions, each only by
+ * combining it with something else by its operation, and may look at none of them in between, since every lane has a
+ * share of its own until the loop ends.
+ */
+import type { Expr, Reduction, Stmt } from "./loop.ts";
+
+/** The rule that a vector loop's body breaks, or `undefined`. `outside`: mutable variables declared before the loop. */
+export function checkReduction(
+  body: readonly Stmt[],
+  reductions: readonly Reduction[],
+  outside: ReadonlySet<string>,
+): string | undefined {
+  const declared = new Map(reductions.map((reduction) => [reduction.name, reduction]));
+  const assigned = new Set<string>();
+  for (const stmt of statements(body)) {
+    const expressions = operands(stmt);
+    if (stmt.kind === "assign" && outside.has(stmt.name)) {
+      const reduction = declared.get(stmt.name);
+      if (reduction === undefined) return `it changes \`${stmt.name}\` without declaring a reduction`;
+      assigned.add(stmt.name);
+      if (combined(stmt.value, reduction) === undefined) return `it changes \`${stmt.name}\` other than by ${reduction.op}`;
+      expressions.splice(0, expressions.length, ...(combined(stmt.value, reduction) ?? []));
+    }
+    for (const expr of expressions) {
+      const name = reductions.find((reduction) => mentions(expr, reduction.name))?.name;
+      if (name !== undefined) return `it looks at \`${name}\` while it reduces it`;
+    }
+  }
+  const idle = reductions.find((reduction) => !assigned.has(reduction.name));
+  return idle === undefined ? undefined : `it declares a reduction of \`${idle.name}\`, which it does not change`;
+}
+
+/** What a reduction combines its variable with, if `value` has such a form. */
+function combined(value: Expr, { name, op }: Reduction): readonly Expr[] | undefined {
+  if (value.kind !== "scalar") return undefined;
+  const [x, y, z] = value.args;
+  const isSelf = (expr: Expr | undefined): boolean => expr?.kind === "variable" && expr.name === name;
+  if (x === undefined || y === undefined) return undefined;
+  if (value.op === op && isSelf(x)) return [y];
+  if (value.op === op && isSelf(y)) return [x];
+  if (value.op === "sub" && op === "add" && isSelf(x)) return [y];
+  if (value.op === "fma" && op === "add" && isSelf(z)) return [x, y];
+  return undefined;
+}
+
+/** All statements of a body, inner ones included. */
+function* statements(body: readonly Stmt[]): Generator<Stmt> {
+  for (const stmt of body) {
+    yield stmt;
+    if (stmt.kind === "for") yield* statements(stmt.body);
+    if (stmt.kind === "if") yield* statements([...stmt.then, ...stmt.otherwise]);
+  }
+}
+
+/** The expressions of a statement itself, not of those within it. */
+function operands(stmt: Stmt): Expr[] {
+  switch (stmt.kind) {
+    case "for":
+      return [stmt.begin, stmt.end];
+    case "let":
+    case "mutable":
+    case "assign":
+      return [stmt.value];
+    case "store":
+      return [stmt.index, stmt.value];
+    case "if":
+      return [stmt.condition];
+    case "check":
+      return [stmt.condition, stmt.value, stmt.limit];
+    case "local":
+    case "draw":
+    case "note":
+      return [];
+  }
+}
+
+function mentions(expr: Expr, name: string): boolean {
+  switch (expr.kind) {
+    case "constant":
+      return false;
+    case "variable":
+      return expr.name === name;
+    case "load":
+      return mentions(expr.index, name);
+    case "scalar":
+      return expr.args.some((arg) => mentions(arg, name));
+    case "cast":
+    case "splat":
+      return mentions(expr.arg, name);
+  }
+}

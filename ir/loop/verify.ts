@@ -1,0 +1,197 @@
+/**
+ * Checks that a kernel obeys the rules of loop IR, which all targets rely on: names are bound once and before use, types
+ * agree, buffers are used as their access says, work is cut by tasks only, and vector loops carry exactly the reductions
+ * they declare. Whether indices stay inside and iterations are independent is checked by running (`interpret.ts`).
+ */
+import { fail } from "../diagnostic/diagnostic.ts";
+import { malformedKernel } from "../diagnostic/messages.ts";
+import { dtypeBytes, type DType } from "../type.ts";
+import { indexType, type Kernel, type Stmt, type ValueType } from "./loop.ts";
+import { formatValueType, printExpr, printStmt } from "./print.ts";
+import { checkReduction } from "./verify-reduction.ts";
+import { sameValueType, verifyExpr, type ArrayInfo, type Names } from "./verify-expr.ts";
+
+/** Largest thread-private array, in bytes: it lies on a thread's stack. */
+export const largestLocal = 64 * 1024;
+
+/** Largest sum of a kernel's thread-private arrays, in bytes. */
+export const largestLocals = 256 * 1024;
+
+const nameForm = /^[A-Za-z][A-Za-z0-9_]*$/;
+
+type Context = {
+  readonly kernel: Kernel;
+  /** Names in sight, this block's and those around it. */
+  readonly names: Names;
+  readonly inTasks: boolean;
+  readonly inVector: boolean;
+};
+
+/** Throws an `InternalError` K5102 if the kernel breaks a rule. */
+export function verifyKernel(kernel: Kernel): void {
+  const names: Names = { arrays: new Map(), variables: new Map(), mutables: new Set() };
+  const context: Context = { kernel, names, inTasks: false, inVector: false };
+  if (!nameForm.test(kernel.name)) throw broken(context, kernel.name, "its name is not an identifier");
+  if (!isCount(kernel.tasks)) throw broken(context, `tasks ${kernel.tasks}`, "the number of tasks is not a count");
+  for (const { name, dtype, size, access } of kernel.buffers) {
+    claim(context, name);
+    if (!isCount(size)) throw broken(context, `${name}: ${dtype}[${size}]`, "a buffer's size is not a count");
+    names.arrays.set(name, { dtype, size, readable: access !== "write", writable: access !== "read", local: false });
+  }
+  verifyBody(kernel.body, context);
+  const bytes = localBytes(kernel.body);
+  if (bytes > largestLocals) {
+    throw broken(context, `${bytes} bytes`, `local arrays may take ${largestLocals} bytes together`);
+  }
+}
+
+function verifyBody(body: readonly Stmt[], outer: Context): void {
+  const { arrays, variables, mutables } = outer.names;
+  const names = { arrays: new Map(arrays), variables: new Map(variables), mutables: new Set(mutables) };
+  const context = { ...outer, names };
+  for (const stmt of body) verifyStmt(stmt, context);
+}
+
+function verifyStmt(stmt: Stmt, context: Context): void {
+  const { names } = context;
+  const expr = (value: Parameters<typeof verifyExpr>[0], type?: ValueType): void => {
+    const rule = verifyExpr(value, names);
+    if (rule !== undefined) throw broken(context, printStmt(stmt), rule);
+    if (type === undefined || sameValueType(value.type, type)) return;
+    const got = `${printExpr(value)} is ${formatValueType(value.type)}`;
+    throw broken(context, printStmt(stmt), `expected ${formatValueType(type)}, but ${got}`);
+  };
+  switch (stmt.kind) {
+    case "for":
+      return verifyLoop(stmt, context);
+    case "let":
+    case "mutable":
+      expr(stmt.value);
+      claim(context, stmt.name);
+      names.variables.set(stmt.name, stmt.value.type);
+      if (stmt.kind === "mutable") names.mutables.add(stmt.name);
+      return;
+    case "assign": {
+      const type = names.variables.get(stmt.name);
+      if (type === undefined || !names.mutables.has(stmt.name)) {
+        throw broken(context, printStmt(stmt), `\`${stmt.name}\` is no mutable variable in sight`);
+      }
+      return expr(stmt.value, type);
+    }
+    case "local":
+      claim(context, stmt.name);
+      if (!isCount(stmt.size) || stmt.size * dtypeBytes[stmt.dtype] > largestLocal) {
+        throw broken(context, printStmt(stmt), `a local array may take ${largestLocal} bytes`);
+      }
+      names.arrays.set(stmt.name, { dtype: stmt.dtype, size: stmt.size, readable: true, writable: true, local: true });
+      return;
+    case "store": {
+      const array = writable(stmt.buffer, stmt, context);
+      expr(stmt.index, indexType);
+      return expr(stmt.value, { dtype: array.dtype, lanes: stmt.value.type.lanes });
+    }
+    case "if":
+      expr(stmt.condition, { dtype: "bool", lanes: 1 });
+      verifyBody(stmt.then, context);
+      return verifyBody(stmt.otherwise, context);
+    case "draw":
+      return verifyDraw(stmt, context);
+    case "check": {
+      const { dtype, size } = writable(stmt.status, stmt, context);
+      if (dtype !== "i32" || size < 3) throw broken(context, printStmt(stmt), "a status buffer holds at least 3 i32");
+      expr(stmt.condition, { dtype: "bool", lanes: 1 });
+      expr(stmt.value, indexType);
+      return expr(stmt.limit, indexType);
+    }
+    case "note":
+      return;
+  }
+}
+
+function verifyLoop(stmt: Extract<Stmt, { kind: "for" }>, context: Context): void {
+  const shown = `for ${stmt.name} in ${printExpr(stmt.begin)} .. ${printExpr(stmt.end)} ${stmt.mode}`;
+  const { names } = context;
+  if (stmt.step < 1 || !Number.isSafeInteger(stmt.step)) throw broken(context, shown, "a loop's step is a positive integer");
+  if (stmt.reductions.length > 0 && stmt.mode !== "vector") throw broken(context, shown, "only vector loops have reductions");
+  if (stmt.mode === "tasks") {
+    const bounds = isVariable(stmt.begin, "taskBegin") && isVariable(stmt.end, "taskEnd") && stmt.step === 1;
+    if (!bounds) throw broken(context, shown, "a tasks loop runs from taskBegin to taskEnd by 1");
+    if (context.inTasks || context.inVector) throw broken(context, shown, "a tasks loop stands within no other");
+  } else {
+    for (const bound of [stmt.begin, stmt.end]) {
+      const rule = verifyExpr(bound, names) ?? (sameValueType(bound.type, indexType) ? undefined : "a bound is no i64");
+      if (rule !== undefined) throw broken(context, shown, rule);
+    }
+  }
+  if (stmt.mode === "vector") {
+    if (context.inVector) throw broken(context, shown, "a vector loop stands within no other");
+    for (const reduction of stmt.reductions) {
+      const type = names.mutables.has(reduction.name) ? names.variables.get(reduction.name) : undefined;
+      if (type === undefined || type.lanes !== 1 || type.dtype === "bool") {
+        throw broken(context, shown, `it reduces \`${reduction.name}\`, which is no mutable number in sight`);
+      }
+    }
+    const rule = checkReduction(stmt.body, stmt.reductions, names.mutables);
+    if (rule !== undefined) throw broken(context, shown, rule);
+  }
+  claim(context, stmt.name);
+  const inner = new Map(names.variables).set(stmt.name, indexType);
+  verifyBody(stmt.body, {
+    kernel: context.kernel,
+    names: { ...names, variables: inner },
+    inTasks: context.inTasks || stmt.mode === "tasks",
+    inVector: context.inVector || stmt.mode === "vector",
+  });
+}
+
+function verifyDraw(stmt: Extract<Stmt, { kind: "draw" }>, context: Context): void {
+  const shown = printStmt(stmt);
+  const { dtype, size } = writable(stmt.buffer, stmt, context);
+  const generator = writable(stmt.generator, stmt, context);
+  if (!generator.readable) throw broken(context, shown, "a generator is read and written");
+  const fits = dtype === "f32" || (stmt.draw.kind === "bernoulli" && (dtype === "bool" || dtype === "u8"));
+  if (!fits) throw broken(context, shown, `${stmt.draw.kind} does not draw ${dtype}`);
+  if (!isCount(stmt.count) || stmt.count > size) throw broken(context, shown, `there is no room in ${stmt.buffer}`);
+  if (context.kernel.tasks > 1) throw broken(context, shown, "draws are made in order, so by one task");
+  if (context.inVector) throw broken(context, shown, "a vector loop draws nothing");
+}
+
+/** The array a statement writes to; writes stand in the tasks loop, or else they would be done once for each cut. */
+function writable(name: string, stmt: Stmt, context: Context): ArrayInfo {
+  const array = context.names.arrays.get(name);
+  if (array === undefined) throw broken(context, printStmt(stmt), `there is no buffer \`${name}\` in sight`);
+  if (!array.writable) throw broken(context, printStmt(stmt), `\`${name}\` may not be written`);
+  if (!array.local && !context.inTasks) throw broken(context, printStmt(stmt), "it writes outside of the tasks loop");
+  return array;
+}
+
+/** Names are bound once: an inner one never hides an outer one. */
+function claim(context: Context, name: string): void {
+  const { arrays, variables } = context.names;
+  if (!nameForm.test(name)) throw broken(context, name, "a name is not an identifier");
+  if (arrays.has(name) || variables.has(name) || name === "taskBegin" || name === "taskEnd") {
+    throw broken(context, name, "a name is bound twice");
+  }
+}
+
+function localBytes(body: readonly Stmt[]): number {
+  const own = (dtype: DType, size: number): number => dtypeBytes[dtype] * size;
+  return body.reduce((sum, stmt) => {
+    if (stmt.kind === "local") return sum + own(stmt.dtype, stmt.size);
+    if (stmt.kind === "for") return sum + localBytes(stmt.body);
+    if (stmt.kind === "if") return sum + localBytes(stmt.then) + localBytes(stmt.otherwise);
+    return sum;
+  }, 0);
+}
+
+function isVariable(expr: { readonly kind: string; readonly name?: string }, name: string): boolean {
+  return expr.kind === "variable" && expr.name === name;
+}
+
+function isCount(value: number): boolean {
+  return Number.isSafeInteger(value) && value >= 0;
+}
+
+function broken(context: Context, shown: string, rule: string): Error {
+  return fail(malformedKernel(context.kernel.name, shown, rule));
+}

@@ -1,0 +1,105 @@
+/**
+ * The native addon as TypeScript sees it. This is the only file that loads it, at first use, building it if need be;
+ * what it throws becomes a `TargetError` with the call's name and text.
+ */
+import { createRequire } from "node:module";
+import { fail } from "../ir/diagnostic/diagnostic.ts";
+import * as messages from "../ir/diagnostic/messages.ts";
+import { buildAddon } from "./native-build.ts";
+import type { TypedArray } from "./typed-array.ts";
+
+/** A view that native code can take: any typed array, also one of shared memory. */
+export type NativeView = TypedArray | Uint32Array;
+
+/** An entry as a program's library declares it. */
+export type NativeEntry = { readonly name: string; readonly buffers: number; readonly phases: number };
+
+/** What a run of steps is given, besides the entry, the steps and the threads: one of each for every buffer, in order. */
+export type NativeBuffers = {
+  readonly views: readonly NativeView[];
+  /** By how many bytes a buffer moves from one step to the next; 0 for one that all steps share. */
+  readonly strides: readonly number[];
+  /** Bytes a step touches. A view must have `stride × (steps - 1) + bytes`, else the call throws before anything runs. */
+  readonly bytes: readonly number[];
+};
+
+/** A program opened on a device. Calls run one after another, in the order they were made. */
+export type NativeProgram = {
+  readonly entries: readonly NativeEntry[];
+  /** Runs steps off the JavaScript thread; resolves to the number that were done, which is smaller only after `stop`. */
+  run(
+    entry: number,
+    steps: number,
+    threads: number,
+    views: readonly NativeView[],
+    strides: readonly number[],
+    bytes: readonly number[],
+  ): Promise<number>;
+  /** The same on the calling thread. */
+  runSync(
+    entry: number,
+    steps: number,
+    threads: number,
+    views: readonly NativeView[],
+    strides: readonly number[],
+    bytes: readonly number[],
+  ): number;
+  /** Ends the queued and running calls after the step that is under way. */
+  stop(): void;
+  /** Gives the library back once its calls are over. */
+  close(): void;
+};
+
+/** The addon. */
+export type NativeAddon = {
+  /** Memory for programs: zeroed, aligned to 64 bytes, with `slackBytes` readable bytes behind it. */
+  allocate(bytes: number): ArrayBuffer;
+  /** The floating-point control register of this thread (MXCSR, FPCR); 0 where there is none. */
+  floatMode(): number;
+  /** Opens a program from the bytes of its shared object. */
+  readonly NativeProgram: new (image: Uint8Array) => NativeProgram;
+};
+
+/** Bytes behind every buffer that a program may read, though it does not use them: 16 elements of the widest type. */
+export const slackBytes = 128;
+
+let loading: Promise<NativeAddon> | undefined;
+
+/** The addon, loaded once. @throws TargetError K5004 to K5007. */
+export async function loadNative(): Promise<NativeAddon> {
+  loading ??= load();
+  try {
+    return await loading;
+  } catch (error) {
+    // What was missing may be there the next time.
+    loading = undefined;
+    throw error;
+  }
+}
+
+async function load(): Promise<NativeAddon> {
+  const path = await buildAddon();
+  try {
+    // The addon's shape is fixed by the sources it was built from, which the file's name is a hash of.
+    return createRequire(import.meta.url)(path) as NativeAddon;
+  } catch (error) {
+    throw fail(messages.addonUnloadable(path, error instanceof Error ? error.message : String(error)), undefined, error);
+  }
+}
+
+/** The error for what a native call threw. */
+export function nativeError(error: unknown): Error {
+  const call =
+    typeof error === "object" && error !== null && "call" in error && typeof error.call === "string" ? error.call : "native call";
+  const text = error instanceof Error ? error.message : String(error);
+  return fail(messages.nativeCallFailed(call, text), undefined, error);
+}
+
+/** Runs a native call, turning what it throws into a `TargetError` K5003. */
+export function callNative<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw nativeError(error);
+  }
+}

@@ -1,0 +1,137 @@
+/**
+ * How a random graph gets a node of each op. A total record, so that an op of the table without an entry does not
+ * compile; `null` says that random graphs leave it out.
+ */
+import type { OpName } from "../ir/graph.ts";
+import {
+  randomDType,
+  type MakeNode,
+  unary,
+  bounded,
+  positive,
+  binary,
+  division,
+  reduction,
+  alongAxis,
+  window,
+  sameCount,
+  shuffled,
+  makeBroadcast,
+  makeSlice,
+  makePad,
+  makeConcat,
+  makeDot,
+  makeConv,
+  makeGather,
+  makeScatterAdd,
+  makeTakeAlong,
+  makeScatterAddAlong,
+  makeSelect,
+  makePow,
+  makeIota,
+  makeLiteral,
+  leaf,
+  makeFull,
+} from "./random-graph-making.ts";
+
+/** Per op, how to add a node of it to a random graph. */
+export const makers: Readonly<Record<OpName, MakeNode | null>> = {
+  input: leaf("input", "name"),
+  read: leaf("read", "state"),
+  // Needs a data set; to a graph it is an input like any other.
+  feed: null,
+  hostScalar: ({ emit, whole }) => void emit("hostScalar", [], { expr: whole(-3, 3) / 4 }),
+  // Comes with the first draw.
+  generator: null,
+  drawUniform: ({ emit, token, shape }) => void emit("drawUniform", [token()], { low: -1, high: 2, shape: shape() }),
+  drawNormal: ({ emit, token, shape }) => void emit("drawNormal", [token()], { mean: 1, std: 2, shape: shape() }),
+  drawBernoulli: ({ emit, token, shape }) => void emit("drawBernoulli", [token()], { p: 0.5, shape: shape() }),
+  full: makeFull,
+  iota: makeIota,
+  literal: makeLiteral,
+  add: binary("add"),
+  sub: binary("sub"),
+  mul: binary("mul"),
+  div: division("div"),
+  mod: division("mod"),
+  pow: makePow,
+  max: binary("max"),
+  min: binary("min"),
+  neg: unary("neg"),
+  abs: unary("abs"),
+  sign: unary("sign"),
+  floor: unary("floor"),
+  ceil: unary("ceil"),
+  trunc: unary("trunc"),
+  round: unary("round"),
+  sqrt: positive("sqrt"),
+  exp: bounded("exp"),
+  expm1: bounded("expm1"),
+  log: positive("log"),
+  log1p: positive("log1p"),
+  sin: unary("sin"),
+  cos: unary("cos"),
+  tan: bounded("tan"),
+  asin: bounded("asin"),
+  acos: bounded("acos"),
+  atan: unary("atan"),
+  atan2: division("atan2"),
+  sinh: bounded("sinh"),
+  cosh: bounded("cosh"),
+  tanh: unary("tanh"),
+  asinh: unary("asinh"),
+  acosh: positive("acosh"),
+  atanh: bounded("atanh"),
+  erf: unary("erf"),
+  erfc: unary("erfc"),
+  not: unary("not"),
+  and: binary("and"),
+  or: binary("or"),
+  xor: binary("xor"),
+  eq: binary("eq"),
+  ne: binary("ne"),
+  lt: binary("lt"),
+  le: binary("le"),
+  gt: binary("gt"),
+  ge: binary("ge"),
+  select: makeSelect,
+  cast: (making) => {
+    const x = making.pick();
+    if (x !== undefined) making.emit("cast", [x], { dtype: randomDType(making) });
+  },
+  stopGradient: unary("stopGradient"),
+  reshape: (making) => {
+    const x = making.pick();
+    if (x !== undefined) making.emit("reshape", [x], { shape: sameCount(making, x.type.shape) });
+  },
+  permute: (making) => {
+    const x = making.pick(({ type }) => type.shape.length > 1);
+    if (x !== undefined) making.emit("permute", [x], { order: shuffled(making, x.type.shape.length) });
+  },
+  broadcast: makeBroadcast,
+  slice: makeSlice,
+  pad: makePad,
+  concat: makeConcat,
+  flip: (making) => {
+    const x = making.pick(({ type }) => type.shape.length > 0);
+    if (x !== undefined)
+      making.emit("flip", [x], { axes: x.type.shape.flatMap((_, axis) => (making.chance(0.5) ? [axis] : [])) });
+  },
+  sum: reduction("sum"),
+  prod: reduction("prod"),
+  maxReduce: reduction("maxReduce"),
+  minReduce: reduction("minReduce"),
+  argmax: alongAxis("argmax"),
+  argmin: alongAxis("argmin"),
+  argsort: alongAxis("argsort", ({ chance }) => ({ descending: chance(0.5) })),
+  cumsum: alongAxis("cumsum", ({ chance }) => ({ reverse: chance(0.5) })),
+  cumprod: alongAxis("cumprod", ({ chance }) => ({ reverse: chance(0.5) })),
+  dot: makeDot,
+  conv: makeConv,
+  windowSum: window("windowSum"),
+  windowArgmax: window("windowArgmax"),
+  gather: makeGather,
+  takeAlong: makeTakeAlong,
+  scatterAdd: makeScatterAdd,
+  scatterAddAlong: makeScatterAddAlong,
+};

@@ -1,0 +1,238 @@
+/**
+ * Random graphs over the whole op table, for comparing anything that runs graphs with anything else: passes with the
+ * reference interpreter, kernels with the reference interpreter. Extents are 0 to 5 (mostly more than 1), ranks 0 to 4.
+ * A graph depends on the numbers it is given alone, so a seed reproduces it.
+ *
+ * Every node is evaluated while the graph is made, in float64 and rounded to float32 after each op. A *tame* graph (the
+ * default) keeps a node only if the two agree closely and the numbers are neither large nor undefined, and lets ops that
+ * jump (comparisons, rounding, sorting) only see numbers on which the two agree to the bit; so every right
+ * implementation agrees with the interpreter within a small tolerance. A *wild* graph has NaN, infinities, -0 and
+ * denormals among its inputs and keeps whatever comes out.
+ */
+import * as fc from "fast-check";
+import { DiagnosticError } from "../ir/diagnostic/diagnostic.ts";
+import { createWriter, opDef, opNames, type Graph, type Node, type OpName } from "../ir/graph.ts";
+import { describeDraw, type Environment } from "../ir/interpret.ts";
+import type { Draw } from "../ir/loop/loop.ts";
+import type { Attrs, Elements } from "../ir/op.ts";
+import { at, elementCount, isFloat, sameType, type Shape, type TensorType } from "../ir/type.ts";
+import type { Making } from "./random-graph-making.ts";
+import { makers } from "./random-graph-ops.ts";
+import { randomElements, randomNumbers, roundElements } from "./random-numbers.ts";
+
+/** What random graphs may contain. */
+export type RandomGraphOptions = {
+  /** Number of nodes aimed at, leaves included; default: random, 3 to 40. */
+  readonly size?: number;
+  /** Special values in the inputs, and no care about what comes out. Default: no. */
+  readonly wild?: boolean;
+  /** Draws from the generator. Default: no. */
+  readonly draws?: boolean;
+  /** The ops to pick from; default: all that a random graph can contain. */
+  readonly ops?: readonly OpName[];
+};
+
+/** A random graph and what it is to be run on. */
+export type RandomGraph = {
+  readonly graph: Graph;
+  /** Elements of each input, row-major, by name. */
+  readonly inputs: ReadonlyMap<string, Elements>;
+  /** Elements of each state that is read, by name. */
+  readonly states: ReadonlyMap<string, Elements>;
+  /** What the interpreter runs it in; one for each run, since draws count. */
+  readonly environment: () => Environment;
+};
+
+/** Ops whose result jumps where an operand changes a little. */
+const jumping: ReadonlySet<OpName> = new Set<OpName>([
+  ...(["eq", "ne", "lt", "le", "gt", "ge", "floor", "ceil", "trunc", "round", "sign", "mod"] as const),
+  ...(["argmax", "argmin", "argsort", "windowArgmax"] as const),
+]);
+
+const elementLimit = 400;
+const tameLimit = 1e4;
+const wholeLimit = 2 ** 31;
+
+/** A random graph; `next` gives numbers in [0, 1). */
+export function randomGraph(next: () => number, options: RandomGraphOptions = {}): RandomGraph {
+  const maker = createMaker(next, options);
+  const { making, values } = maker;
+  const size = options.size ?? making.whole(3, 40);
+  const names = (options.ops ?? opNames).filter(
+    (name) => makers[name] !== null && (options.draws || !opDef(name).effect),
+  );
+  making.emit("input", [], { name: "x", dtype: "f32", shape: making.shape(2) });
+  for (let attempt = 0; attempt < 6 * size && values.length < size; attempt++) makers[making.choose(names)]?.(making);
+  return maker.finish();
+}
+
+/** Random graphs as a fast-check arbitrary, which shrinks by size. */
+export function randomGraphs(options: RandomGraphOptions = {}): fc.Arbitrary<RandomGraph> {
+  return fc
+    .tuple(fc.nat(), fc.integer({ min: 3, max: options.size ?? 40 }))
+    .map(([seed, size]) => randomGraph(randomNumbers(seed), { ...options, size }));
+}
+
+type Values = { readonly exact: Elements; readonly rounded: Elements };
+
+type Maker = {
+  readonly making: Making;
+  readonly values: readonly Values[];
+  readonly finish: () => RandomGraph;
+};
+
+function createMaker(next: () => number, options: RandomGraphOptions): Maker {
+  const wild = options.wild ?? false;
+  const writer = createWriter(() => undefined);
+  const values: Values[] = [];
+  const [inputs, states] = [new Map<string, Elements>(), new Map<string, Elements>()];
+  let draws = 0;
+  let token: Node | undefined;
+
+  const whole = (low: number, high: number): number => low + Math.floor(next() * (high - low + 1));
+  const choose = <T>(list: readonly T[]): T => at(list, whole(0, list.length - 1));
+  const chance = (probability: number): boolean => next() < probability;
+  const pick = (fits: (node: Node) => boolean = () => true): Node | undefined => {
+    const fitting = writer.nodes.filter((node) => node.op !== "generator" && fits(node));
+    if (fitting.length === 0) return undefined;
+    // The latest are the likeliest, so that graphs grow deep and ops meet in chains.
+    if (chance(0.4)) return at(fitting, whole(Math.max(0, fitting.length - 3), fitting.length - 1));
+    return at(fitting, Math.floor(fitting.length * Math.sqrt(next())));
+  };
+  const shape = (leastRank = 0): Shape =>
+    Array.from({ length: whole(leastRank, 4) }, () => (chance(0.02) ? 0 : whole(1, chance(0.3) ? 5 : 3)));
+
+  const leafValues = (op: OpName, attrs: Attrs, type: TensorType): Elements => {
+    const count = elementCount(type.shape);
+    if (opDef(op).effect) return drawn(describedDraw(op, attrs), draws, count);
+    const fresh = randomElements(type.dtype, count, next, wild);
+    if (op === "input") inputs.set(String(attrs["name"]), fresh);
+    if (op === "read") states.set(String(attrs["state"]), fresh);
+    return op === "hostScalar" ? Float64Array.of(Number(attrs["expr"])) : fresh;
+  };
+  const evaluated = (op: OpName, operands: readonly Node[], attrs: Attrs, type: TensorType): Values => {
+    const { evaluate } = opDef(op);
+    const types = operands.map((operand) => operand.type);
+    if (evaluate === null) {
+      const leaf = leafValues(op, attrs, type);
+      return { exact: leaf, rounded: leaf };
+    }
+    const run = (which: keyof Values): Elements =>
+      evaluate(
+        operands.map(({ id }) => at(values, id)[which]),
+        { types, attrs, type },
+      );
+    return { exact: run("exact"), rounded: roundElements(type.dtype, run("rounded")) };
+  };
+  const isTame = ({ exact, rounded }: Values): boolean =>
+    exact.every((value, i) => {
+      const difference = Math.abs(value - at(rounded, i));
+      return difference <= 1e-5 * (1 + Math.abs(value)) && Math.abs(value) <= tameLimit;
+    });
+  const accepts = (op: OpName, operands: readonly Node[], type: TensorType, result: Values): boolean => {
+    // Past 2^53 the reference itself is not exact.
+    if (!isFloat(type.dtype) && !result.exact.every((value) => Math.abs(value) <= wholeLimit)) return false;
+    if (wild) return true;
+    const jumps = jumping.has(op) || (op === "cast" && !isFloat(type.dtype));
+    return isTame(result) && (!jumps || operands.every(({ id }) => agree(at(values, id))));
+  };
+  const emit = (op: OpName, operands: readonly Node[], attrs: Attrs): Node | undefined => {
+    try {
+      const type = opDef(op).type(
+        operands.map((operand) => operand.type),
+        attrs,
+      );
+      if (operands.length > 0 && (elementCount(type.shape) > elementLimit || type.shape.length > 5)) return undefined;
+      const result = evaluated(op, operands, attrs, type);
+      if (!accepts(op, operands, type, result)) return undefined;
+      const node = writer.append(op, operands, attrs);
+      values.push(result);
+      if (opDef(op).effect) [token, draws] = [node, draws + 1];
+      return node;
+    } catch (error) {
+      if (error instanceof DiagnosticError) return undefined;
+      throw error;
+    }
+  };
+  const must = (node: Node | undefined): Node => {
+    if (node === undefined) throw new Error("a leaf was refused");
+    return node;
+  };
+  const constant = ({ dtype, shape: extents }: TensorType): Node => {
+    const value = dtype === "bool" ? whole(0, 1) : choose(isFloat(dtype) ? [0, 1, -1, 0.5, 2, 3] : [0, 1, 2, 3]);
+    return must(emit("full", [], { dtype, shape: extents, value }));
+  };
+  const like = (type: TensorType): Node => {
+    const same = pick((node) => sameType(node.type, type));
+    if (same !== undefined && chance(0.7)) return same;
+    const narrow = pick(
+      ({ type: { dtype, shape: from } }) =>
+        dtype === type.dtype &&
+        from.length === type.shape.length &&
+        from.every((extent, axis) => extent === 1 || extent === type.shape[axis]),
+    );
+    if (narrow !== undefined && chance(0.5)) return emit("broadcast", [narrow], { shape: type.shape }) ?? narrow;
+    const scalar = pick((node) => node.type.dtype === type.dtype && elementCount(node.type.shape) === 1);
+    if (scalar !== undefined && type.shape.length > 0 && chance(0.5)) {
+      const unit = emit("reshape", [scalar], { shape: type.shape.map(() => 1) });
+      const wide = unit && emit("broadcast", [unit], { shape: type.shape });
+      if (wide !== undefined) return wide;
+    }
+    if (chance(0.5)) return constant(type);
+    return must(emit("input", [], { name: `x${writer.nodes.length}`, dtype: type.dtype, shape: type.shape }));
+  };
+  const indices = (extents: Shape, extent: number): Node => {
+    const isInRange = ({ id, type }: Node): boolean =>
+      sameType(type, { dtype: "i64", shape: extents }) &&
+      at(values, id).exact.every((value) => value >= 0 && value < extent);
+    const found = chance(0.5) ? pick(isInRange) : undefined;
+    const numbers = Array.from({ length: elementCount(extents) }, () => whole(0, extent - 1));
+    return found ?? must(emit("literal", [], { dtype: "i64", shape: extents, values: numbers }));
+  };
+  const making: Making = {
+    ...{ wild, whole, choose, chance, pick, like, indices, shape, emit },
+    token: () => token ?? must(emit("generator", [], {})),
+  };
+  const environment = (): Environment => {
+    let ordinal = 0;
+    return { inputs, states, draw: (draw, count) => drawn(draw, ordinal++, count) };
+  };
+  const finish = (): RandomGraph => ({ graph: finishGraph(writer.nodes, making), inputs, states, environment });
+  return { making, values, finish };
+}
+
+/** Whether rounding has made no difference so far. */
+function agree({ exact, rounded }: Values): boolean {
+  return exact.every((value, i) => Object.is(value, rounded[i]));
+}
+
+/** Outputs are the last value and some others; a state that was read may be written. */
+function finishGraph(nodes: readonly Node[], { pick, chance, whole }: Making): Graph {
+  const results = new Set<Node>([at(nodes, nodes.length - 1)]);
+  for (let i = whole(0, 2); i > 0; i--) results.add(pick() ?? at(nodes, 0));
+  const writes = nodes.flatMap((node) => {
+    const value = node.op === "read" && chance(0.7) ? pick(({ type }) => sameType(type, node.type)) : undefined;
+    return value === undefined ? [] : [{ state: String(node.attrs["state"]), value }];
+  });
+  const outputs = [...results].filter((node) => node.op !== "generator");
+  return { name: "random", nodes, outputs: outputs.map((value, i) => ({ name: `out${i}`, value })), writes };
+}
+
+/** What a draw of this op asks the generator for. */
+function describedDraw(op: OpName, attrs: Attrs): Draw {
+  const { lowering } = opDef(op);
+  if (lowering.class !== "random") throw new Error(`\`${op}\` is no draw`);
+  const node: Node = { id: 0, op, inputs: [], attrs, type: { dtype: "f32", shape: [] }, source: undefined };
+  return describeDraw(node, lowering.distribution);
+}
+
+/** Numbers for a draw that depend on its place in the order of draws: any program that keeps the order gets the same. */
+export function drawn(draw: Draw, ordinal: number, count: number): Elements {
+  const next = randomNumbers(ordinal + 1);
+  return Float64Array.from({ length: count }, () => {
+    const u = next();
+    if (draw.kind === "bernoulli") return u < draw.p ? 1 : 0;
+    if (draw.kind === "uniform") return Math.fround(draw.low + u * (draw.high - draw.low));
+    return Math.fround(draw.mean + draw.std * (u - 0.5));
+  });
+}
