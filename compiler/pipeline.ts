@@ -11,6 +11,8 @@ import { entryLabel } from "../ir/program.ts";
 import { orderedStrides } from "./memory/buffer.ts";
 import { planProgram, stateBuffer, type Plan, type ScheduledEntry } from "./memory/plan.ts";
 import { makePaddingExplicit } from "./passes/explicit-padding.ts";
+import { hoistToHost } from "./passes/host-scalars.ts";
+import { removeDeadNodes } from "./passes/liveness.ts";
 import type { Pass } from "./passes/pass.ts";
 import { pipeline } from "./passes/pipeline.ts";
 import { reuseOutputs } from "./passes/reuse-outputs.ts";
@@ -23,8 +25,11 @@ import type { StateDecl, TracedEntry, TracedProgram } from "./trace/traced.ts";
 
 /** Passes that prepare a graph for scheduling, behind those that improve it. */
 const preparation: readonly Pass[] = [
+  { name: "host", doc: "leaves arithmetic between host scalars to the host", run: hoistToHost },
   { name: "reuse", doc: "lets gradients test an activation instead of its input", run: reuseOutputs },
   { name: "padding", doc: "makes the padding of convolutions a node of its own", run: makePaddingExplicit },
+  { name: "merge", doc: "makes equal nodes one again", rules: [] },
+  { name: "sweep", doc: "drops what preparation left behind", run: removeDeadNodes },
 ];
 
 /** How much the wishes of an entry count when layouts are chosen; entries not named here count once. */

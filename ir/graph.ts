@@ -67,10 +67,12 @@ export type GraphBuilder = {
 /** A definition with its own types forgotten, for code that treats all ops alike. */
 export type AnyOpDef = OpDef<string, Arity, Attrs>;
 
+const definitions: Readonly<Record<OpName, unknown>> = { ...ops };
+
 /** The definition of an op. */
 export function opDef(name: OpName): AnyOpDef {
   // The table's entries differ in arity and attributes; generic code passes them only what they made themselves.
-  return ops[name] as unknown as AnyOpDef;
+  return definitions[name] as AnyOpDef;
 }
 
 /** All op names, in the order of the table. */

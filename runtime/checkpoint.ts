@@ -6,7 +6,7 @@
  * error that lists all differences, with nothing loaded.
  */
 import { createHash } from "node:crypto";
-import { copyFileSync, linkSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, linkSync, readFileSync, rmSync, statSync } from "node:fs";
 import * as path from "node:path";
 import * as v from "valibot";
 import type { Manifest, ManifestState } from "../ir/artifact/manifest.ts";
@@ -137,10 +137,15 @@ export function checkTensors(
 }
 
 /**
- * A hash of what a program computes: its states, entries, formulas and initialisation, but not how they are laid out,
- * scheduled or built, so that a checkpoint moves between machines, targets and thread counts.
+ * A hash of what a program computes: its states, entries, formulas, initialisation and traced graphs (`folder` is its
+ * artifact's), but not how they are laid out, scheduled or built, so that a checkpoint moves between machines, targets and
+ * thread counts. Comments in the graphs, which name places in the model file, do not count.
  */
-export function programHash(manifest: Manifest): string {
+export function programHash(manifest: Manifest, folder: string): string {
+  const graphs = Object.keys(manifest.files)
+    .filter((name) => /^ir\/[^/]*\.traced\.ir$/.test(name))
+    .toSorted()
+    .map((name) => graphText(path.join(folder, name)));
   const entries = manifest.entries.map(({ name, batch, scalars, increments, buffers }) => ({
     name,
     batch,
@@ -154,8 +159,17 @@ export function programHash(manifest: Manifest): string {
   const { hyper, init, counters, training } = manifest;
   const schedulers = training?.schedulers ?? [];
   return createHash("sha256")
-    .update(JSON.stringify([states, entries, init, counters, Object.keys(hyper).toSorted(), schedulers]))
+    .update(JSON.stringify([graphs, states, entries, init, counters, Object.keys(hyper).toSorted(), schedulers]))
     .digest("hex");
+}
+
+function graphText(file: string): string {
+  try {
+    return readFileSync(file, "utf8").replace(/\s+#.*$/gm, "");
+  } catch {
+    // The graphs of an artifact may have been left out where it was copied to.
+    return "";
+  }
 }
 
 function sorted(record: Readonly<Record<string, number>>): [string, number][] {

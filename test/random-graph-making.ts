@@ -37,9 +37,9 @@ export function randomDType({ choose }: Pick<Making, "choose">): DType {
 }
 
 export const unary =
-  (op: OpName): MakeNode =>
+  (op: OpName, fits?: (node: Node) => boolean): MakeNode =>
   (making) => {
-    const x = making.pick();
+    const x = making.pick(fits);
     if (x !== undefined) making.emit(op, [x], {});
   };
 
@@ -196,9 +196,8 @@ export function makeDot(making: Making): void {
   const x = making.pick(({ type }) => type.dtype !== "bool" && type.shape.length > 0);
   const y = making.pick(({ type }) => type.dtype === x?.type.dtype);
   if (x === undefined || y === undefined) return;
-  const attrs: Record<"lhsBatch" | "rhsBatch" | "lhsContract" | "rhsContract", number[]> = {
-    ...{ lhsBatch: [], rhsBatch: [], lhsContract: [], rhsContract: [] },
-  };
+  type AxisList = "lhsBatch" | "rhsBatch" | "lhsContract" | "rhsContract";
+  const attrs: Record<AxisList, number[]> = { lhsBatch: [], rhsBatch: [], lhsContract: [], rhsContract: [] };
   const taken = new Set<number>();
   for (const axis of shuffled(making, x.type.shape.length)) {
     const partner = y.type.shape.findIndex((extent, i) => !taken.has(i) && extent === x.type.shape[axis]);

@@ -84,7 +84,7 @@ export const makers: Readonly<Record<OpName, MakeNode | null>> = {
   atanh: bounded("atanh"),
   erf: unary("erf"),
   erfc: unary("erfc"),
-  not: unary("not"),
+  not: unary("not", ({ type }) => type.dtype === "bool"),
   and: binary("and"),
   or: binary("or"),
   xor: binary("xor"),

@@ -55,15 +55,19 @@ const wholeLimit = 2 ** 31;
 
 /** A random graph; `next` gives numbers in [0, 1). */
 export function randomGraph(next: () => number, options: RandomGraphOptions = {}): RandomGraph {
-  const maker = createMaker(next, options);
-  const { making, values } = maker;
+  const { wild = false, draws = false, ops = opNames } = options;
+  const recorder = createRecorder(next, wild);
+  const making = createMaking(next, recorder, wild);
+  const { nodes, inputs, states } = recorder;
   const size = options.size ?? making.whole(3, 40);
-  const names = (options.ops ?? opNames).filter(
-    (name) => makers[name] !== null && (options.draws || !opDef(name).effect),
-  );
+  const names = ops.filter((name) => makers[name] !== null && (draws || !opDef(name).effect));
   making.emit("input", [], { name: "x", dtype: "f32", shape: making.shape(2) });
-  for (let attempt = 0; attempt < 6 * size && values.length < size; attempt++) makers[making.choose(names)]?.(making);
-  return maker.finish();
+  for (let attempt = 0; attempt < 6 * size && nodes.length < size; attempt++) makers[making.choose(names)]?.(making);
+  const environment = (): Environment => {
+    let ordinal = 0;
+    return { inputs, states, draw: (draw, count) => drawn(draw, ordinal++, count) };
+  };
+  return { graph: finishGraph(nodes, making), inputs, states, environment };
 }
 
 /** Random graphs as a fast-check arbitrary, which shrinks by size. */
@@ -73,42 +77,33 @@ export function randomGraphs(options: RandomGraphOptions = {}): fc.Arbitrary<Ran
     .map(([seed, size]) => randomGraph(randomNumbers(seed), { ...options, size }));
 }
 
+/** Values of a node: in float64 throughout, and rounded to float32 after each op. */
 type Values = { readonly exact: Elements; readonly rounded: Elements };
 
-type Maker = {
-  readonly making: Making;
-  readonly values: readonly Values[];
-  readonly finish: () => RandomGraph;
+/** Nodes so far with their values, and what the leaves among them stand for. */
+type Recorder = {
+  readonly emit: Making["emit"];
+  readonly nodes: readonly Node[];
+  readonly valuesOf: (node: Node) => Values;
+  readonly inputs: ReadonlyMap<string, Elements>;
+  readonly states: ReadonlyMap<string, Elements>;
 };
 
-function createMaker(next: () => number, options: RandomGraphOptions): Maker {
-  const wild = options.wild ?? false;
-  const writer = createWriter(() => undefined);
+function createRecorder(next: () => number, wild: boolean): Recorder {
+  const { append, nodes } = createWriter(() => undefined);
   const values: Values[] = [];
   const [inputs, states] = [new Map<string, Elements>(), new Map<string, Elements>()];
   let draws = 0;
-  let token: Node | undefined;
-
-  const whole = (low: number, high: number): number => low + Math.floor(next() * (high - low + 1));
-  const choose = <T>(list: readonly T[]): T => at(list, whole(0, list.length - 1));
-  const chance = (probability: number): boolean => next() < probability;
-  const pick = (fits: (node: Node) => boolean = () => true): Node | undefined => {
-    const fitting = writer.nodes.filter((node) => node.op !== "generator" && fits(node));
-    if (fitting.length === 0) return undefined;
-    // The latest are the likeliest, so that graphs grow deep and ops meet in chains.
-    if (chance(0.4)) return at(fitting, whole(Math.max(0, fitting.length - 3), fitting.length - 1));
-    return at(fitting, Math.floor(fitting.length * Math.sqrt(next())));
-  };
-  const shape = (leastRank = 0): Shape =>
-    Array.from({ length: whole(leastRank, 4) }, () => (chance(0.02) ? 0 : whole(1, chance(0.3) ? 5 : 3)));
+  const valuesOf = ({ id }: Node): Values => at(values, id);
 
   const leafValues = (op: OpName, attrs: Attrs, type: TensorType): Elements => {
     const count = elementCount(type.shape);
     if (opDef(op).effect) return drawn(describedDraw(op, attrs), draws, count);
+    if (op === "hostScalar") return Float64Array.of(Number(attrs["expr"]));
     const fresh = randomElements(type.dtype, count, next, wild);
     if (op === "input") inputs.set(String(attrs["name"]), fresh);
     if (op === "read") states.set(String(attrs["state"]), fresh);
-    return op === "hostScalar" ? Float64Array.of(Number(attrs["expr"])) : fresh;
+    return fresh;
   };
   const evaluated = (op: OpName, operands: readonly Node[], attrs: Attrs, type: TensorType): Values => {
     const { evaluate } = opDef(op);
@@ -119,86 +114,103 @@ function createMaker(next: () => number, options: RandomGraphOptions): Maker {
     }
     const run = (which: keyof Values): Elements =>
       evaluate(
-        operands.map(({ id }) => at(values, id)[which]),
+        operands.map((operand) => valuesOf(operand)[which]),
         { types, attrs, type },
       );
     return { exact: run("exact"), rounded: roundElements(type.dtype, run("rounded")) };
   };
-  const isTame = ({ exact, rounded }: Values): boolean =>
-    exact.every((value, i) => {
-      const difference = Math.abs(value - at(rounded, i));
-      return difference <= 1e-5 * (1 + Math.abs(value)) && Math.abs(value) <= tameLimit;
-    });
   const accepts = (op: OpName, operands: readonly Node[], type: TensorType, result: Values): boolean => {
-    // Past 2^53 the reference itself is not exact.
+    // Long before 2^53, from where the reference itself is not exact.
     if (!isFloat(type.dtype) && !result.exact.every((value) => Math.abs(value) <= wholeLimit)) return false;
     if (wild) return true;
     const jumps = jumping.has(op) || (op === "cast" && !isFloat(type.dtype));
-    return isTame(result) && (!jumps || operands.every(({ id }) => agree(at(values, id))));
+    return isTame(result) && (!jumps || operands.every((operand) => agree(valuesOf(operand))));
   };
-  const emit = (op: OpName, operands: readonly Node[], attrs: Attrs): Node | undefined => {
-    try {
-      const type = opDef(op).type(
-        operands.map((operand) => operand.type),
-        attrs,
-      );
-      if (operands.length > 0 && (elementCount(type.shape) > elementLimit || type.shape.length > 5)) return undefined;
-      const result = evaluated(op, operands, attrs, type);
-      if (!accepts(op, operands, type, result)) return undefined;
-      const node = writer.append(op, operands, attrs);
-      values.push(result);
-      if (opDef(op).effect) [token, draws] = [node, draws + 1];
-      return node;
-    } catch (error) {
-      if (error instanceof DiagnosticError) return undefined;
-      throw error;
-    }
+  const emit: Making["emit"] = (op, operands, attrs) => {
+    const type = typeOf(op, operands, attrs);
+    if (type === undefined) return undefined;
+    const isLarge = elementCount(type.shape) > elementLimit || type.shape.length > 5;
+    if (operands.length > 0 && isLarge) return undefined;
+    const result = evaluated(op, operands, attrs, type);
+    if (!accepts(op, operands, type, result)) return undefined;
+    values.push(result);
+    if (opDef(op).effect) draws++;
+    return append(op, operands, attrs);
   };
-  const must = (node: Node | undefined): Node => {
-    if (node === undefined) throw new Error("a leaf was refused");
+  return { emit, nodes, valuesOf, inputs, states };
+}
+
+/** The type an op gives; `undefined` if the operands or attributes do not fit it. */
+function typeOf(op: OpName, operands: readonly Node[], attrs: Attrs): TensorType | undefined {
+  try {
+    return opDef(op).type(
+      operands.map((operand) => operand.type),
+      attrs,
+    );
+  } catch (error) {
+    if (error instanceof DiagnosticError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether float32 and float64 agree closely, on moderate numbers. */
+function isTame({ exact, rounded }: Values): boolean {
+  return exact.every((value, i) => {
+    const difference = Math.abs(value - at(rounded, i));
+    return difference <= 1e-5 * (1 + Math.abs(value)) && Math.abs(value) <= tameLimit;
+  });
+}
+
+function createMaking(next: () => number, { emit, nodes, valuesOf }: Recorder, wild: boolean): Making {
+  const whole = (low: number, high: number): number => low + Math.floor(next() * (high - low + 1));
+  const choose = <T>(list: readonly T[]): T => at(list, whole(0, list.length - 1));
+  const chance = (probability: number): boolean => next() < probability;
+  const pick: Making["pick"] = (fits = () => true) => {
+    const fitting = nodes.filter((node) => node.op !== "generator" && fits(node));
+    if (fitting.length === 0) return undefined;
+    // The latest are the likeliest, so that graphs grow deep and ops meet in chains.
+    if (chance(0.4)) return at(fitting, whole(Math.max(0, fitting.length - 3), fitting.length - 1));
+    return at(fitting, Math.floor(fitting.length * Math.sqrt(next())));
+  };
+  const shape = (leastRank = 0): Shape =>
+    Array.from({ length: whole(leastRank, 4) }, () => (chance(0.02) ? 0 : whole(1, chance(0.3) ? 5 : 3)));
+  const leaf = (op: OpName, attrs: Attrs): Node => {
+    const node = emit(op, [], attrs);
+    if (node === undefined) throw new Error(`a leaf was refused: ${op} ${JSON.stringify(attrs)}`);
     return node;
   };
-  const constant = ({ dtype, shape: extents }: TensorType): Node => {
-    const value = dtype === "bool" ? whole(0, 1) : choose(isFloat(dtype) ? [0, 1, -1, 0.5, 2, 3] : [0, 1, 2, 3]);
-    return must(emit("full", [], { dtype, shape: extents, value }));
+  /** A value with fewer elements, repeated. */
+  const repeated = (type: TensorType): Node | undefined => {
+    const fits = (extent: number, axis: number): boolean => extent === 1 || extent === type.shape[axis];
+    const narrow = pick(
+      ({ type: { dtype, shape: from } }) =>
+        dtype === type.dtype && from.length === type.shape.length && from.every(fits),
+    );
+    if (narrow !== undefined && chance(0.5)) return emit("broadcast", [narrow], { shape: type.shape });
+    const scalar = pick((node) => node.type.dtype === type.dtype && elementCount(node.type.shape) === 1);
+    const unit = scalar && emit("reshape", [scalar], { shape: type.shape.map(() => 1) });
+    return unit && emit("broadcast", [unit], { shape: type.shape });
   };
   const like = (type: TensorType): Node => {
     const same = pick((node) => sameType(node.type, type));
     if (same !== undefined && chance(0.7)) return same;
-    const narrow = pick(
-      ({ type: { dtype, shape: from } }) =>
-        dtype === type.dtype &&
-        from.length === type.shape.length &&
-        from.every((extent, axis) => extent === 1 || extent === type.shape[axis]),
-    );
-    if (narrow !== undefined && chance(0.5)) return emit("broadcast", [narrow], { shape: type.shape }) ?? narrow;
-    const scalar = pick((node) => node.type.dtype === type.dtype && elementCount(node.type.shape) === 1);
-    if (scalar !== undefined && type.shape.length > 0 && chance(0.5)) {
-      const unit = emit("reshape", [scalar], { shape: type.shape.map(() => 1) });
-      const wide = unit && emit("broadcast", [unit], { shape: type.shape });
-      if (wide !== undefined) return wide;
-    }
-    if (chance(0.5)) return constant(type);
-    return must(emit("input", [], { name: `x${writer.nodes.length}`, dtype: type.dtype, shape: type.shape }));
+    const wide = chance(0.5) ? repeated(type) : undefined;
+    if (wide !== undefined) return wide;
+    const { dtype } = type;
+    if (chance(0.5)) return leaf("input", { ...type, name: `x${nodes.length}` });
+    const value = dtype === "bool" ? whole(0, 1) : choose(isFloat(dtype) ? [0, 1, -1, 0.5, 2, 3] : [0, 1, 2, 3]);
+    return leaf("full", { ...type, value });
   };
   const indices = (extents: Shape, extent: number): Node => {
-    const isInRange = ({ id, type }: Node): boolean =>
-      sameType(type, { dtype: "i64", shape: extents }) &&
-      at(values, id).exact.every((value) => value >= 0 && value < extent);
-    const found = chance(0.5) ? pick(isInRange) : undefined;
-    const numbers = Array.from({ length: elementCount(extents) }, () => whole(0, extent - 1));
-    return found ?? must(emit("literal", [], { dtype: "i64", shape: extents, values: numbers }));
+    const type: TensorType = { dtype: "i64", shape: extents };
+    const isBelow = (value: number): boolean => value >= 0 && value < extent;
+    const found = pick((node) => sameType(node.type, type) && valuesOf(node).exact.every(isBelow));
+    if (found !== undefined && chance(0.5)) return found;
+    const values = Array.from({ length: elementCount(extents) }, () => whole(0, extent - 1));
+    return leaf("literal", { ...type, values });
   };
-  const making: Making = {
-    ...{ wild, whole, choose, chance, pick, like, indices, shape, emit },
-    token: () => token ?? must(emit("generator", [], {})),
-  };
-  const environment = (): Environment => {
-    let ordinal = 0;
-    return { inputs, states, draw: (draw, count) => drawn(draw, ordinal++, count) };
-  };
-  const finish = (): RandomGraph => ({ graph: finishGraph(writer.nodes, making), inputs, states, environment });
-  return { making, values, finish };
+  const token = (): Node => nodes.findLast((node) => opDef(node.op).effect) ?? leaf("generator", {});
+  return { wild, whole, choose, chance, pick, like, indices, shape, emit, token };
 }
 
 /** Whether rounding has made no difference so far. */

@@ -1,3 +1,5 @@
+import { hoistToHost } from "../compiler/passes/host-scalars.ts";
+import { runPasses } from "../compiler/passes/run.ts";
 import { createWriter, type Graph, type Node } from "../ir/graph.ts";
 import { scheduleGraph } from "../compiler/schedule/schedule.ts";
 import { chooseLayouts } from "../compiler/schedule/layout.ts";
@@ -57,7 +59,7 @@ adam("fc1.bias", b1, db1);
 adam("fc2.weight", w2, dw2);
 adam("fc2.bias", b2, db2);
 let graph: Graph = { name: "train", nodes, outputs: [{ name: "loss", value: loss }], writes };
-graph = reuseOutputs(graph);
+graph = reuseOutputs(hoistToHost(runPasses(graph).graph));
 const vectors = { lanes: 16, registers: 32 };
 const t0 = performance.now();
 const layouts = chooseLayouts([{ graph, weight: 1 }], st, vectors);

@@ -98,6 +98,39 @@ export function substitute(expr: Expr, values: ReadonlyMap<string, Expr>): Expr 
 }
 
 function linear(expr: Expr, ranges: Ranges): Linear {
+  return rejoin(linearTerms(expr, ranges), ranges);
+}
+
+/**
+ * Puts quotients and remainders of the same number together again: `b * c * (y / c) + b * (y % c)` is `b * y`. A shape
+ * split into axes and indexed by all of them is thereby one run of elements.
+ */
+function rejoin(form: Linear, ranges: Ranges): Linear {
+  for (const [key, { atom, coefficient }] of form.terms) {
+    const split = remainderParts(atom);
+    if (split === undefined) continue;
+    const whole = linear(split.number, ranges);
+    const quotient = [...divide(whole, split.divisor, ranges).terms];
+    const [only] = quotient;
+    if (only === undefined || quotient.length > 1 || only[1].coefficient !== 1) continue;
+    if (form.terms.get(only[0])?.coefficient !== coefficient * split.divisor) continue;
+    const rest = new Map(form.terms);
+    rest.delete(key);
+    rest.delete(only[0]);
+    return rejoin(addForms({ constant: form.constant, terms: rest }, scale(whole, coefficient)), ranges);
+  }
+  return form;
+}
+
+/** The `y` and `c` of an atom `y % c`. */
+function remainderParts(atom: Expr): { readonly number: Expr; readonly divisor: number } | undefined {
+  if (atom.kind !== "scalar" || atom.op !== "mod") return undefined;
+  const [number, divisor] = atom.args;
+  if (number === undefined || divisor?.kind !== "constant") return undefined;
+  return { number, divisor: divisor.value };
+}
+
+function linearTerms(expr: Expr, ranges: Ranges): Linear {
   switch (expr.kind) {
     case "constant":
       return { constant: expr.value, terms: new Map() };
@@ -187,7 +220,21 @@ function divide(form: Linear, divisor: number, ranges: Ranges): Linear {
     return scale(whole, 1 / divisor);
   if (whole.terms.size > 0 && linearRange(form, ranges).min >= 0 && linearRange(rest, ranges).min >= 0)
     return addForms(scale(whole, 1 / divisor), divide(rest, divisor, ranges));
+  const nested = quotientParts(form);
+  if (nested !== undefined && linearRange(form, ranges).min >= 0)
+    return divide(linear(nested.number, ranges), nested.divisor * divisor, ranges);
   return atomForm(scalar("div", fromLinear(form), int(divisor)));
+}
+
+/** The `y` and `c` of a form that is `y / c` and nothing else. */
+function quotientParts(form: Linear): { readonly number: Expr; readonly divisor: number } | undefined {
+  const [only] = form.terms.values();
+  if (form.constant !== 0 || form.terms.size !== 1 || only?.coefficient !== 1) return undefined;
+  const { atom } = only;
+  if (atom.kind !== "scalar" || atom.op !== "div") return undefined;
+  const [number, divisor] = atom.args;
+  if (number === undefined || divisor?.kind !== "constant") return undefined;
+  return { number, divisor: divisor.value };
 }
 
 function remainder(form: Linear, divisor: number, ranges: Ranges): Linear {

@@ -29,11 +29,16 @@ function narrowed(g: GraphBuilder, operand: Node, shape: Shape): Value {
   return sameShape(inner.type.shape, shape) ? inner : g.broadcast(inner, { shape });
 }
 
-/** What a scalar was before it got more axes of extent 1. */
-function scalarOf(g: GraphBuilder, operand: Node): Value | undefined {
+/** Whether an operand of one element can be had as a scalar. */
+function isScalarAtHeart(operand: Node): boolean {
+  return operand.op === "full" || (operand.op === "reshape" && operand.inputs[0]?.type.shape.length === 0);
+}
+
+/** What such an operand was before it got axes of extent 1. */
+function scalarOf(g: GraphBuilder, operand: Node): Value {
   const value = constantValue(operand);
   if (value !== undefined) return constantOf(g, { dtype: operand.type.dtype, shape: [] }, value);
-  return operand.op === "reshape" && operand.inputs[0]?.type.shape.length === 0 ? operand.inputs[0] : undefined;
+  return at(operand.inputs, 0);
 }
 
 /** Rules that do work before a broadcast. */
@@ -71,11 +76,12 @@ export const narrowRules: readonly Rule[] = [
     name: "map-of-scalars",
     equation: "f(reshape(x), reshape(y), c) = reshape(f(x, y, c)) for scalars x and y",
     pattern: opNamed("map", elementwiseOps),
-    when: (_, root) => isUnit(root.type.shape) && root.type.shape.length > 0,
+    when: (_, root) =>
+      isUnit(root.type.shape) &&
+      root.inputs.some((operand) => operand.op === "reshape") &&
+      root.inputs.every(isScalarAtHeart),
     replace: (_, g, root) => {
-      if (!root.inputs.some((operand) => operand.op === "reshape")) return undefined;
       const scalars = root.inputs.map((operand) => scalarOf(g, operand));
-      if (!scalars.every((scalar) => scalar !== undefined)) return undefined;
       return g.reshape(g.append(root.op, scalars, root.attrs), { shape: root.type.shape });
     },
     samples: [

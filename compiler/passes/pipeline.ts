@@ -6,8 +6,9 @@
 import { removeDeadNodes } from "./liveness.ts";
 import { composeRules } from "./movement-compose.ts";
 import { narrowRules } from "./movement-narrow.ts";
-import type { Pass } from "./pass.ts";
 import { foldRules } from "./fold.ts";
+import { dotRules } from "./normalize-dot.ts";
+import type { Pass } from "./pass.ts";
 import { reductionRules } from "./reductions.ts";
 import type { Rule } from "./rewrite.ts";
 import { arithmeticRules } from "./simplify-arithmetic.ts";
@@ -21,6 +22,7 @@ export const rules: readonly Rule[] = [
   ...composeRules,
   ...narrowRules,
   ...reductionRules,
+  ...dotRules,
 ];
 
 /** The passes, in order. */
@@ -31,7 +33,7 @@ export const pipeline: readonly Pass[] = [
   {
     name: "movement",
     doc: "shortens chains of movement, works before broadcasts instead of after, and moves permutes into axes",
-    rules: [...composeRules, ...narrowRules, ...reductionRules],
+    rules: [...composeRules, ...narrowRules, ...reductionRules, ...dotRules],
   },
   {
     name: "simplify",

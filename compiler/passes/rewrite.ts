@@ -71,13 +71,15 @@ export function rewriteGraph(graph: Graph, rules: readonly Rule[]): Graph {
   const rewriter = createRewriter(rules);
   const moved: Node[] = [];
   const uses = countUses(graph, live);
+  const copied = new Set<Node>();
   let changed = false;
   for (const node of graph.nodes) {
     if (live[node.id] !== true) continue;
     const operands = node.inputs.map((operand) => at(moved, operand.id));
     const result = rewriter.visit(node, operands, at(uses, node.id));
-    moved[node.id] = result.node;
-    changed ||= result.changed;
+    moved[node.id] = result;
+    changed ||= copied.has(result) || !isCopy(result, node, operands);
+    copied.add(result);
   }
   if (!changed) return graph;
   return removeDeadNodes({
@@ -93,8 +95,8 @@ const depthLimit = 200;
 
 type Rewriter = {
   readonly nodes: readonly Node[];
-  /** Builds `node` anew on other operands; `changed` if the result is not just a copy of it. */
-  readonly visit: (node: Node, operands: readonly Node[], uses: number) => { node: Node; changed: boolean };
+  /** Builds what stands for `node` on these operands. */
+  readonly visit: (node: Node, operands: readonly Node[], uses: number) => Node;
 };
 
 function createRewriter(rules: readonly Rule[]): Rewriter {
@@ -103,7 +105,6 @@ function createRewriter(rules: readonly Rule[]): Rewriter {
   const uses = new Map<Node, number>();
   let source: Node["source"];
   let depth = 0;
-  let fired = false;
   const writer = createWriter(() => source);
   const context: MatchContext = { uses: (node) => uses.get(node) ?? 0 };
   const count = (node: Node, more: number): void => void uses.set(node, context.uses(node) + more);
@@ -135,7 +136,6 @@ function createRewriter(rules: readonly Rule[]): Rewriter {
       if (result === undefined || result === node) continue;
       if (!sameType(result.type, node.type))
         throw fail(messages.ruleChangesType(candidate.name, node.type, result.type), node.source);
-      fired = true;
       return at(writer.nodes, result.id);
     }
     return node;
@@ -145,11 +145,9 @@ function createRewriter(rules: readonly Rule[]): Rewriter {
     nodes: writer.nodes,
     visit: (old, operands, oldUses) => {
       source = old.source;
-      fired = false;
-      const first = writer.nodes.length;
       const node = append(old.op, operands, old.attrs);
       count(node, oldUses);
-      return { node, changed: fired || node.id < first };
+      return node;
     },
   };
 }
@@ -173,13 +171,26 @@ function countUses(graph: Graph, live: readonly boolean[]): readonly number[] {
   return uses;
 }
 
+/** Whether a new node is the old one on the new operands. (A rule that declined may have built it already.) */
+function isCopy(node: Node, old: Node, operands: readonly Node[]): boolean {
+  return (
+    node.op === old.op &&
+    operands.every((operand, i) => operand === node.inputs[i]) &&
+    (node.attrs === old.attrs || attrsKey(node.attrs) === attrsKey(old.attrs))
+  );
+}
+
 /** A text that is equal for nodes that compute the same. */
 function nodeKey(op: OpName, inputs: readonly Value[], attrs: Attrs): string {
   const operands = inputs.map((input) => input.id);
+  if (opDef(op).commutative) operands.sort((a, b) => a - b);
+  return `${op}(${operands.join(",")})${attrsKey(attrs)}`;
+}
+
+function attrsKey(attrs: Attrs): string {
   const names = Object.keys(attrs);
   if (names.length > 1) names.sort();
-  if (opDef(op).commutative) operands.sort((a, b) => a - b);
-  return `${op}(${operands.join(",")})${names.map((name) => `${name}=${attrKey(attrs[name] ?? "")}`).join(";")}`;
+  return names.map((name) => `${name}=${attrKey(attrs[name] ?? "")}`).join(";");
 }
 
 /** Tells -0 from 0, which plain conversion does not. */

@@ -123,12 +123,6 @@ const signs: readonly Rule[] = [
     pattern: op("mul", op("abs", x), op("abs", x)),
     replace: (m, g) => g.mul(m.x, m.x),
   }),
-  rule({
-    name: "square-neg",
-    equation: "(-x) * (-x) = x * x",
-    pattern: op("mul", op("neg", x), op("neg", x)),
-    replace: (m, g) => g.mul(m.x, m.x),
-  }),
 ];
 
 const constants: readonly Rule[] = [

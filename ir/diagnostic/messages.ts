@@ -1271,3 +1271,103 @@ export function artifactNotWritable(folder: string, reason: string): Diagnostic 
     hint: "Choose another folder with --out, or free space and permissions on this one.",
   });
 }
+
+// ---- K12xx: modules, optimizers ----
+
+/** A parameter or buffer made outside `setup`. */
+export function stateOutsideSetup(what: string): Diagnostic {
+  return user("K1201", `a ${printable(what)} is made while a step is traced`, {
+    expected: "modules, parameters and buffers to be made in setup()",
+    got: "one made in a step, which would start anew each time",
+  });
+}
+
+/** A name that cannot be part of a state-dict key. */
+export function badStateName(name: string, place: string): Diagnostic {
+  return user("K1202", `\`${printable(name)}\` in \`${printable(place)}\` cannot name a part of a module`, {
+    expected: "text without dots, not empty, and none of __proto__, constructor, prototype",
+    got: printable(JSON.stringify(name)),
+  });
+}
+
+/** A module that holds itself. */
+export function moduleCycle(path: string): Diagnostic {
+  return user("K1203", `the module at \`${printable(path)}\` holds itself`, {
+    hint: "Keep references to parents in a property named with #.",
+  });
+}
+
+/** Keys of a state dict that do not fit the module. */
+export function stateDictMismatch(missing: readonly string[], unexpected: readonly string[]): Diagnostic {
+  const list = (names: readonly string[]): string => names.slice(0, 5).map(printable).join(", ") || "none";
+  return user("K1204", "the state dict does not fit the module", {
+    expected: `missing: ${list(missing)}`,
+    got: `unexpected: ${list(unexpected)}`,
+  });
+}
+
+/** The plan needs more memory than `--max-memory` allows. */
+export function needsTooMuchMemory(
+  total: number,
+  limit: number,
+  parts: Readonly<Record<string, number>>,
+): Diagnostic {
+  const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+  const list = Object.entries(parts).map(([name, bytes]) => `${name} ${megabytes(bytes)}`);
+  return user("K1090", "the program does not fit the memory it was given", {
+    expected: `at most ${megabytes(limit)}`,
+    got: `${megabytes(total)}: ${list.join(", ")}`,
+    hint: "Use a smaller batch or model, or raise --max-memory.",
+  });
+}
+
+/** A folder is not an artifact that can be inspected. */
+export function notAnArtifact(folder: string, reason: string): Diagnostic {
+  return user("K3091", `${printable(folder)} is not an artifact`, {
+    expected: "a folder written by `kiln compile`",
+    got: printable(reason),
+    hint: "Compile the model first, and give the folder that it names.",
+  });
+}
+
+/** `inspect` was asked for an entry or kernel that is not there. */
+export function nothingToInspect(what: string, name: string, there: readonly string[]): Diagnostic {
+  return user("K3092", `no ${what} named ${printable(name)}`, {
+    expected: `one of ${there.map(printable).join(", ")}`,
+    got: printable(name),
+  });
+}
+
+/** `nn.init` outside `setup`. */
+export function initOutsideSetup(op: string): Diagnostic {
+  return user("K1205", `\`nn.init.${printable(op)}\` is called while a step is traced`, {
+    hint: "Initialise in setup(); in a step write with copy_ or fill_ under noGrad.",
+  });
+}
+
+/** An option of a layer, loss or optimizer is out of its range. */
+export function badLayerOption(owner: string, option: string, expected: string, got: string): Diagnostic {
+  return user("K1206", `\`${printable(owner)}\`: bad \`${printable(option)}\``, { expected, got: printable(got) });
+}
+
+/** An input that does not fit a layer. */
+export function layerInput(layer: string, expected: string, got: TensorType): Diagnostic {
+  return user("K1207", `\`${printable(layer)}\`: the input does not fit`, { expected, got: formatType(got) });
+}
+
+/** Input and target of a loss must have one shape. */
+export function lossShapes(loss: string, input: TensorType, target: TensorType): Diagnostic {
+  return user("K1208", `\`${printable(loss)}\`: input and target have different shapes`, {
+    expected: formatType(input),
+    got: formatType(target),
+  });
+}
+
+/** A target of classes does not fit the input. */
+export function classTarget(loss: string, input: TensorType, target: TensorType): Diagnostic {
+  const shape = input.shape.filter((_, axis) => axis !== (input.shape.length === 1 ? 0 : 1));
+  return user("K1209", `\`${printable(loss)}\`: the target does not fit the input ${formatType(input)}`, {
+    expected: `classes as integers, i64[${shape.join(",")}]`,
+    got: formatType(target),
+  });
+}

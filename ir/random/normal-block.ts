@@ -30,7 +30,7 @@ export function transformBlock(x: Float32Array, start: number, mean: number, std
 const floatView = new Float32Array(1);
 const intView = new Int32Array(floatView.buffer);
 
-const sqrtHalf = fround(0.70710678);
+const sqrtHalf = fround(Math.SQRT1_2);
 const ln2High = fround(0.693359375);
 const ln2Low = fround(-2.1219444e-4);
 const log0 = fround(7.0376836292e-2);
@@ -75,8 +75,8 @@ function log32(value: number): number {
 const fourOverPi = fround(1.27323954473516);
 // -pi/4 in three parts, so that the reduced angle keeps its bits (Cody and Waite).
 const quarterPi1 = fround(-0.78515625);
-const quarterPi2 = fround(-2.4187564849853515625e-4);
-const quarterPi3 = fround(-3.77489497744594108e-8);
+const quarterPi2 = fround(-2.4187564849853516e-4);
+const quarterPi3 = fround(-3.774894977445941e-8);
 const cos0 = fround(2.443315711809948e-5);
 const cos1 = fround(-1.388731625493765e-3);
 const cos2 = fround(4.166664568298827e-2);

@@ -61,7 +61,7 @@ export function lengthOf(dataset: { readonly length: number }, owner: string): n
 
 /** Whether a data set is a stream: it can be iterated and has no `get`. */
 export function isIterableDataset(dataset: Dataset | IterableDataset): dataset is IterableDataset {
-  return !("get" in dataset);
+  return typeof dataset === "object" && dataset !== null && !("get" in dataset);
 }
 
 /** Samples held as arrays: field f of sample i is row i of tensor f, `[samples, ...shape]`. Nothing is copied. */

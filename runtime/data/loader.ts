@@ -9,7 +9,7 @@ import * as messages from "../../ir/diagnostic/messages.ts";
 import { defaultGenerator } from "../../ir/random/default.ts";
 import type { Generator } from "../../ir/random/generator.ts";
 import { drawBaseSeed } from "../../ir/random/sampling.ts";
-import { at, type TensorType } from "../../ir/type.ts";
+import { at } from "../../ir/type.ts";
 import { collateByUser, collateSamples, readSample, type Batch, type Collate } from "./collate.ts";
 import {
   isIterableDataset,
@@ -21,7 +21,13 @@ import {
 } from "./dataset.ts";
 import { checkKeys } from "./options.ts";
 import { Epoch, readBatches, readBatchesAhead, type Pass, type PassSource, type Plan } from "./pass.ts";
-import { restoreLoaderState, saveLoaderState, type LoaderState } from "./position.ts";
+import {
+  restoreLoaderState,
+  saveLoaderState,
+  type LoaderState,
+  type PassSize,
+  type RestoredState,
+} from "./position.ts";
 import { probe, type Probe } from "./probe.ts";
 import { gatherRows, residentOf, type Resident, type ResidentField } from "./resident.ts";
 import { resolveSampling, type Sampling, type SamplingOptions } from "./sampling.ts";
@@ -167,7 +173,7 @@ export class DataLoader implements Iterable<Batch>, AsyncIterable<Batch> {
    * @throws UserError K2033 or K3102 if `state` does not fit this loader.
    */
   startAt(state: LoaderState): void {
-    restoreLoaderState(state, { ...this.#size(), generators: this.#generators().length });
+    this.#read(state);
     this.#next = state;
   }
 
@@ -176,8 +182,7 @@ export class DataLoader implements Iterable<Batch>, AsyncIterable<Batch> {
     const generators = this.#generators();
     const state = this.#next;
     this.#next = undefined;
-    const expected = { ...this.#size(), generators: generators.length };
-    const resumed = state === undefined ? undefined : restoreLoaderState(state, expected);
+    const resumed = state === undefined ? undefined : this.#read(state);
     const now = defaultGenerator.save();
     resumed?.generators.forEach((saved, i) => at(generators, i).restore(saved));
     const start = generators.map((generator) => generator.save());
@@ -189,6 +194,12 @@ export class DataLoader implements Iterable<Batch>, AsyncIterable<Batch> {
     }
     this.#start = start;
     return { done: resumed?.batches ?? 0, plan: this.#plan };
+  }
+
+  /** A saved position, checked. */
+  #read(state: LoaderState): RestoredState {
+    const generators = this.#generators().length;
+    return restoreLoaderState(state, { ...this.#size(), generators, keepsOrder: !this.#sampling.repeatable });
   }
 
   /** Notes with which batch a pass begins, and checks that there is such a batch. */
@@ -231,7 +242,7 @@ export class DataLoader implements Iterable<Batch>, AsyncIterable<Batch> {
     return (this.#probe ??= probe(this.dataset, this.collate));
   }
 
-  #size(): { readonly samples: number; readonly batchSize: number } {
+  #size(): PassSize {
     return { samples: this.#sampling.samplesIfKnown() ?? 0, batchSize: this.#sampling.batchSizeIfKnown() ?? 0 };
   }
 
@@ -247,9 +258,4 @@ export class DataLoader implements Iterable<Batch>, AsyncIterable<Batch> {
 function rowsOf(order: Int32Array, view: Resident | undefined): Int32Array {
   const map = view?.rows();
   return map === undefined ? order : order.map((index) => at(map, index));
-}
-
-/** The types of a loader's fields before the transforms, `[n, ...shape]` in a batch. @throws UserError as describing does. */
-export function fieldTypes(loader: DataLoader): readonly TensorType[] {
-  return loader[describe]().fields.map(({ dtype, shape }) => ({ dtype, shape }));
 }

@@ -24,6 +24,9 @@ export type LoaderState = {
   readonly ends?: string;
 };
 
+/** By what a foreign position is known; 0 stands for what is not known. */
+export type PassSize = { readonly samples: number; readonly batchSize: number };
+
 /** Numbers as base64 of their little-endian bytes. */
 function encode(words: Uint32Array | Int32Array): string {
   const bytes = Buffer.alloc(words.length * 4);
@@ -43,7 +46,7 @@ function decode(text: unknown, what: string): Int32Array {
 /** The position after `batches` batches of a pass that began with `generators`. `made` is kept if it is given. */
 export function saveLoaderState(
   batches: number,
-  expected: { readonly samples: number; readonly batchSize: number },
+  expected: PassSize,
   generators: readonly Uint32Array[],
   made: Plan | undefined,
 ): LoaderState {
@@ -71,13 +74,15 @@ export type RestoredState = {
  */
 export function restoreLoaderState(
   state: LoaderState,
-  expected: { readonly samples: number; readonly batchSize: number; readonly generators: number },
+  expected: PassSize & { readonly generators: number; readonly keepsOrder: boolean },
 ): RestoredState {
   if (typeof state !== "object" || state === null)
     throw fail(messages.badLoaderState("a position that `state` gave", nameOf(state)));
   for (const key of ["samples", "batchSize"] as const)
     if (state[key] !== expected[key])
       throw fail(messages.badLoaderState(`${key} ${expected[key]}`, `${key} ${nameOf(state[key])}`));
+  if ((state.order !== undefined) !== expected.keepsOrder)
+    throw fail(messages.badLoaderState(`${expected.keepsOrder ? "an" : "no"} order of its own`, "the other"));
   if (!Number.isSafeInteger(state.batches) || state.batches < 0)
     throw fail(messages.badLoaderState("a number of batches", nameOf(state.batches)));
   if (!Array.isArray(state.generators) || state.generators.length !== expected.generators)

@@ -62,6 +62,8 @@ export function resolveSampling(
   options: SamplingOptions & { readonly generator?: Generator | undefined },
 ): Sampling {
   const { batchSize = 1, shuffle = false, sampler, batchSampler, dropLast = false } = options;
+  if (typeof dataset !== "object" || dataset === null || !("get" in dataset || Symbol.iterator in dataset))
+    throw fail(messages.badDataOption("DataLoader", "dataset", "a Dataset with `length` and `get`", nameOf(dataset)));
   checkCount("DataLoader", "batchSize", batchSize);
   for (const [name, value] of Object.entries({ shuffle, dropLast }))
     if (typeof value !== "boolean")
@@ -91,8 +93,6 @@ export function resolveSampling(
 
 /** A stream has its own order. */
 function checkStream(dataset: IterableDataset, options: SamplingOptions): void {
-  if (typeof dataset !== "object" || !(Symbol.iterator in dataset))
-    throw fail(messages.badDataOption("DataLoader", "dataset", "a Dataset with `length` and `get`", nameOf(dataset)));
   if (dataset.length !== undefined && lengthOf({ length: dataset.length }, dataset.constructor.name) === 0)
     throw fail(messages.emptyDataset("DataLoader"));
   const chosen = options.shuffle === true ? "shuffle" : options.sampler !== undefined ? "sampler" : "batchSampler";

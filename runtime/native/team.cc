@@ -26,7 +26,8 @@ Result<bool> Team::grow(std::size_t members) {
       members_.push_back(std::move(member));
       if (thread == 0) continue;
       try {
-        self.thread = std::thread([this, &self, thread] { stand(self, thread); });
+        // The number is read here: the new thread may only get to look after it has been called.
+        self.thread = std::thread([this, &self, thread, seen = calls_] { stand(self, thread, seen); });
       } catch (...) {
         members_.pop_back();
         throw;
@@ -61,8 +62,7 @@ Result<long> Team::run(const kiln_entry &entry, const Job &job, ThreadPolicy &po
 }
 
 // What a member does all its life.
-void Team::stand(Member &self, long thread) {
-  int seen = self.call.value();
+void Team::stand(Member &self, long thread, int seen) {
   for (;;) {
     self.call.wait([seen](int call) { return call != seen; });
     seen = self.call.value();

@@ -48,7 +48,7 @@ class Team {
   };
 
   Result<bool> grow(std::size_t members);
-  void stand(Member &self, long thread);
+  void stand(Member &self, long thread, int seen);
   void follow(Member &self, long thread);
   long lead(ThreadPolicy &policy);
   // Has thread 0 wait for the others at a barrier, without letting them go on.

@@ -1,6 +1,6 @@
 /** The printed form of graphs: `parse(print(g))` equals `g`, errors have a place, and `verify` finds broken graphs. */
 import { expect } from "chai";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { InternalError, UserError, type SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
 import { createWriter, type Graph, type GraphWriter, type Node } from "../../ir/graph.ts";
 import { interpret } from "../../ir/interpret.ts";

@@ -230,7 +230,8 @@ export const acosh = floatFunction(
   float t = large ? 1.0f : x - 1.0f;
   float near = t + __builtin_sqrtf(2.0f * t + t * t);
   float r = kiln_log1p_f32(large ? x : near);
-  return large ? r + 0x1.62e43p-1f : r;`,
+  r = large ? r + 0x1.62e43p-1f : r;
+  return x < 1.0f ? __builtin_nanf("") : r;`,
 );
 
 /** atanh x = sign(x) ln(1 + 2a / (1 - a)) / 2. */

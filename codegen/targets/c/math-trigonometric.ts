@@ -1,7 +1,7 @@
 /**
  * Trigonometric functions and their inverses in float32, straight-line like those of `math-exponential.ts`. Angles are
  * reduced modulo pi/2 in float64 with pi/2 in three parts (Cody and Waite), which is exact enough for |x| up to about
- * 1e8; beyond, results lose digits. Polynomials are minimax fits of our own.
+ * 1e8; beyond, results lose digits without fused multiply-add, and beyond 2^48 they are NaN. Polynomials are minimax fits of our own.
  */
 import { floatFunction, inlineFunction } from "./math-function.ts";
 
@@ -11,10 +11,11 @@ const circular = inlineFunction(
   [],
   `float kiln_circular(float x, int32_t quadrant, int tangent) {
   double k = __builtin_rint((double)x * 0x1.45f306dc9c883p-1);
-  double d = (double)x - k * 0x1.921fb4p+0;
-  d = d - k * 0x1.110b46p-26;
-  d = d - k * 0x1.1a62633145c07p-54;
+  double d = (double)x - k * 0x1.921fb54000000p+0;
+  d = d - k * 0x1.10b4610000000p-30;
+  d = d - k * 0x1.a62633145c06ep-58;
   int32_t n = (int32_t)(k - 4.0 * __builtin_floor(k * 0.25)) + quadrant;
+  d = __builtin_fabsf(x) < 0x1p+48f ? d : __builtin_nan("");
   float r = (float)d;
   float z = r * r;
   float s = 0x1.6ca4e2p-19f;

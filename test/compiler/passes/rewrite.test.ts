@@ -210,6 +210,20 @@ describe("running the passes", () => {
     const { graph } = runPasses(parseGraph(text), { verify: true });
     expect(printGraph(graph)).to.equal(`entry loss(x: f32[4,3]) state(w: f32[3,2], lr: f32[]) {
   %0 = input {dtype, name="x", shape} : f32[4,3]
+  %1 = read {dtype, shape, state="w"} : f32[3,2]
+  %2 = dot %0, %1 {lhsBatch=[], lhsContract=[1], rhsBatch=[], rhsContract=[0]} : f32[4,2]
+  %3 = mul %2, %2 : f32[4,2]
+  %4 = sum %3 {axes=[0, 1]} : f32[]
+  %5 = full {dtype, shape, value=0.125} : f32[]
+  %6 = mul %4, %5 : f32[]
+  %7 = read {dtype, shape, state="lr"} : f32[]
+  %8 = full {dtype, shape, value=1} : f32[]
+  %9 = sub %8, %7 : f32[]
+  %10 = reshape %9 {shape} : f32[1,1]
+  %11 = broadcast %10 {shape} : f32[3,2]
+  %12 = mul %1, %11 : f32[3,2]
+  write w = %12
+  return loss = %6 : f32[]
 }
 `);
   });

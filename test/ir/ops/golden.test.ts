@@ -69,7 +69,9 @@ function build({ g, append }: GraphWriter, test: GoldenCase, x: readonly Node[])
     default: {
       const alike = x.every((operand) => sameShape(operand.type.shape, shape));
       const elementwise = same !== undefined && opDef(same).lowering.class === "map" && opDef(same).arity === x.length;
-      const alikeTypes = x.slice(1).every(({ type }) => type.dtype === at(x, x.length - 1).type.dtype);
+      const alikeTypes = x
+        .slice(same === "select" ? 1 : 0)
+        .every(({ type }) => type.dtype === at(x, x.length - 1).type.dtype);
       const plain = Object.keys(test.kwargs).length === 0 && test.args.length === x.length;
       return !elementwise || !alike || !alikeTypes || !plain ? undefined : append(same, x, {});
     }

@@ -1,6 +1,6 @@
 /** Movement: `origin` against `evaluate`, element by element, for single ops and for random chains of them. */
 import { expect } from "chai";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { createWriter, opDef, opNames, type GraphWriter, type Node } from "../../../ir/graph.ts";
 import { interpret } from "../../../ir/interpret.ts";
 import { int, variable } from "../../../ir/loop/loop.ts";

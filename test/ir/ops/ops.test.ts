@@ -26,7 +26,7 @@ describe("op table", () => {
         if (expected === undefined) continue;
         expect(result.length).to.equal(expected.length);
         for (const [i, x] of expected.entries())
-          if (Number.isNaN(x)) expect(result[i]).to.be.NaN;
+          if (Number.isNaN(x)) expect(Number.isNaN(result[i]), `element ${i}`).to.equal(true);
           else expect(result[i]).to.be.closeTo(x, 1e-14 * Math.abs(x));
       }
     });

@@ -159,11 +159,11 @@ describe("random draws", () => {
 
   it("draw categories by their weights, and each at most once without replacement", () => {
     const weights = Float32Array.from([0, 1, 2, 3, 4]);
-    const counts = new Array<number>(5).fill(0);
+    const counts = [0, 0, 0, 0, 0];
     for (const i of multinomial(generator, weights, 50000, true)) counts[i] = (counts[i] ?? 0) + 1;
     assert.equal(counts[0], 0);
     for (const [i, n] of counts.entries()) assert.closeTo(n / 50000, i / 10, 0.02);
-    assert.deepEqual(Array.from(multinomial(generator, weights, 4, false)).sort(), [1, 2, 3, 4]);
+    assert.deepEqual([...multinomial(generator, weights, 4, false).sort()], [1, 2, 3, 4]);
   });
 
   it("refuse arguments out of their range", () => {

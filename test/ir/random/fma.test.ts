@@ -1,6 +1,6 @@
 /** The emulated fused multiply-adds against exact integer arithmetic. */
 import { assert } from "chai";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { fma32, fma64 } from "../../../ir/random/fma.ts";
 
 const parameters = { seed: 3, numRuns: 20000 };

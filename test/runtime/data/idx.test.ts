@@ -1,11 +1,11 @@
 /** The IDX reader against whole, truncated, changed and hostile files. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { assert } from "chai";
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { UserError } from "../../../ir/diagnostic/diagnostic.ts";
 import { readIdx } from "../../../runtime/data/index.ts";
 import { failsWith } from "../../fails-with.ts";
@@ -113,18 +113,14 @@ describe("readIdx", () => {
   });
 
   it("does not wait for a pipe", function () {
-    if (process.platform === "win32") return this.skip();
+    if (process.platform === "win32") this.skip();
     const path = join(folder, "pipe");
     execFileSync("mkfifo", [path]);
     failsWith("K2022", () => readIdx(path));
   });
 
-  it("tells a file it may not read", function () {
-    if (process.platform === "win32" || process.getuid?.() === 0) return this.skip();
-    const path = join(folder, "locked");
-    writeFileSync(path, small);
-    chmodSync(path, 0);
-    failsWith("K2021", () => readIdx(path));
+  it("tells what the system refuses to open", () => {
+    assert.include(failsWith("K2021", () => readIdx(join(folder, "x".repeat(5000)))).message, "ENAMETOOLONG");
   });
 
   it("takes names apart from control characters", () => {

@@ -133,7 +133,7 @@ describe("DataLoader", () => {
 
   it("draws nothing for being made, described or measured", () => {
     const before = defaultGenerator.save();
-    const dataset = made(6, (i) => [defaultGenerator.nextU32() * 0 + i]);
+    const dataset = made(6, (i) => [defaultGenerator.nextFloat24() + i]);
     const loader = new DataLoader(dataset, { shuffle: true });
     describeLoader(loader);
     assert.equal(loader.length, 6);
@@ -227,17 +227,21 @@ describe("DataLoader", () => {
     assert.deepEqual(sizes(loader), [1, 3, 2]);
     assert.equal(loader.length, 3);
     failsWith("K2001", () => describeLoader(loader));
-    const sized = new DataLoader(arrays(10), { batchSampler: { ...source, batchSize: 3, length: 3 } });
+    const sized = new DataLoader(arrays(10), { batchSampler: Object.assign(source, { batchSize: 3 }) });
     assert.equal(describeLoader(sized).batchSize, 3);
   });
 
   it("refuses what a sampler should not give", () => {
-    const over = (...indices: number[]) => ({ length: indices.length, [Symbol.iterator]: () => indices.values() });
+    const over = (...indices: number[]) => withLength(indices.length, ...indices);
+    const withLength = (length: number, ...indices: number[]) => ({
+      length,
+      [Symbol.iterator]: () => indices.values(),
+    });
     const start = (sampler: Iterable<number> & { length: number }) => () =>
       new DataLoader(arrays(3), { sampler }).epoch();
     for (const bad of [3, -1, 0.5, NaN, 2 ** 32]) failsWith("K2006", start(over(0, bad)));
-    failsWith("K2007", start({ ...over(0, 1), length: 1 }));
-    failsWith("K2007", start({ ...over(0, 1), length: 3 }));
+    failsWith("K2007", start(withLength(1, 0, 1)));
+    failsWith("K2007", start(withLength(3, 0, 1)));
     failsWith(
       "K2007",
       start({
@@ -333,7 +337,7 @@ describe("the position of a DataLoader", () => {
       const whole = make();
       const expected: unknown[] = [];
       let saved = "";
-      let generator = new Uint32Array();
+      let generator: Uint32Array = defaultGenerator.save();
       for (let epoch = 0; epoch < 3; epoch++) {
         let step = 0;
         for (const batch of whole) {
@@ -395,7 +399,10 @@ describe("the position of a DataLoader", () => {
     failsWith("K2033", () => loader.startAt({ ...state, batches: -1 }));
     failsWith("K2033", () => loader.startAt({ ...state, generators: ["?"] }));
     failsWith("K3102", () => loader.startAt({ ...state, generators: [""] }));
-    failsWith("K2033", () => loader.startAt({ ...state, order: "AAAAAA==", ends: "" }));
+    failsWith("K2033", () => loader.startAt({ ...state, order: "AAAAAA==" }));
+    const kept = new DataLoader(arrays(10), { sampler: new Backwards() });
+    kept.epoch();
+    failsWith("K2033", () => kept.startAt({ ...(kept.state() ?? assert.fail()), ends: "/////w==" }));
     // @ts-expect-error: no position
     failsWith("K2033", () => loader.startAt(null));
   });
