@@ -52,7 +52,8 @@ export function comment(text: string): Fragment {
 function pieceText(piece: Piece): string {
   if (piece instanceof Fragment) return piece.text;
   if (typeof piece === "number") {
-    if (!Number.isSafeInteger(piece) || Object.is(piece, -0)) throw fail(badFragment(String(piece), "an exact integer"));
+    if (!Number.isSafeInteger(piece) || Object.is(piece, -0))
+      throw fail(badFragment(String(piece), "an exact integer"));
     return String(piece);
   }
   // The types allow nothing else; a wrong cast or untyped caller must not slip a string in all the same.

@@ -61,11 +61,10 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
   const manifest = await readManifest(folder);
   const report = await readReport(folder);
   if (options.kernel !== undefined) return showKernel(folder, report, options.kernel);
-  switch (options.stage) {
-    case undefined:
-      return options.json === true
-        ? JSON.stringify(overviewData(manifest, report), null, 2)
-        : overview(manifest, report);
+  const { stage } = options;
+  if (stage === undefined)
+    return options.json === true ? JSON.stringify(overviewData(manifest, report), null, 2) : overview(manifest, report);
+  switch (stage) {
     case "traced":
       return entryTexts(folder, manifest, options.entry, ".traced.ir");
     case "graph":

@@ -175,8 +175,7 @@ export const arithmeticMethods: ArithmeticMethods = {
     return low.where(weight.abs().lt(0.5), high);
   },
   addcmul(a, b, { value = 1 } = {}) {
-    const product = a.mul(b);
-    return this.add(value === 1 ? product : product.mul(value));
+    return this.add((value === 1 ? a : a.mul(value)).mul(b));
   },
   addcdiv(a, b, { value = 1 } = {}) {
     return this.add(value === 1 ? a.div(b) : a.mul(value).div(b));

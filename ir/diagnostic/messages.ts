@@ -1371,3 +1371,70 @@ export function classTarget(loss: string, input: TensorType, target: TensorType)
     got: formatType(target),
   });
 }
+
+// ---- K13xx: the model file ----
+
+/** There is no file or folder at the path of the model. */
+export function modelNotFound(path: string): Diagnostic {
+  return user("K1301", `there is no model at ${printable(path)}`, {
+    expected: "the path of a model file, or of a folder with a model.ts",
+    got: printable(path),
+  });
+}
+
+/** A folder holds no model file. */
+export function noModelInFolder(path: string, names: readonly string[]): Diagnostic {
+  return user("K1302", `there is no model file in ${printable(path)}`, { expected: `one of ${names.join(", ")}` });
+}
+
+/** A model file is not TypeScript that can be run by removing its types. */
+export function modelSyntax(message: string): Diagnostic {
+  return user("K1303", "the model file cannot be read", {
+    got: printable(message),
+    hint: "Types are removed and nothing is rewritten: use string unions instead of enums, modules instead of namespaces, and fields instead of parameter properties.",
+  });
+}
+
+/** A model file threw while it was run. */
+export function modelThrows(file: string, message: string): Diagnostic {
+  return user("K1304", `running ${printable(file)} failed`, { got: printable(message) });
+}
+
+/** `optimizer.step()` in `setup`. */
+export function stepInSetup(): Diagnostic {
+  return user("K1210", "`step()` is called in setup()", { hint: "Call it in trainStep, after backward()." });
+}
+
+/** An optimizer was given something that is no parameter. */
+export function notAParameter(owner: string): Diagnostic {
+  return user("K1211", `\`${printable(owner)}\` takes parameters`, {
+    expected: "model.parameters(), or groups { params, lr, … }",
+    hint: "Only nn.Parameter is trained; buffers and results of operations are not.",
+  });
+}
+
+/** An optimizer without parameters. */
+export function noParameters(owner: string): Diagnostic {
+  return user("K1212", `\`${printable(owner)}\` got no parameters`, {
+    hint: "Does the module keep its layers in properties (not in # properties, closures or Sets)?",
+  });
+}
+
+/** A parameter that stands in an optimizer twice. */
+export function parameterTwice(owner: string): Diagnostic {
+  return user("K1213", `\`${printable(owner)}\`: a parameter is given twice`, {
+    hint: "Each parameter belongs to one group.",
+  });
+}
+
+/** `scheduler.step()` outside the train step. */
+export function schedulerStep(): Diagnostic {
+  return user("K1214", "`scheduler.step()` is called outside of trainStep", {
+    hint: 'Return the scheduler from setup(): it then steps after each epoch, or after each step with { per: "step" }.',
+  });
+}
+
+/** A scheduler's function gave no number. */
+export function badFactor(kind: string, got: number): Diagnostic {
+  return user("K1215", `\`${printable(kind)}\`: the function must give finite numbers`, { got: String(got) });
+}

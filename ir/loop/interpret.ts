@@ -42,7 +42,8 @@ export function interpretKernel(
   for (const { name, size: declared } of kernel.buffers) {
     const array = buffers[name];
     const size = declared === unboundedSize ? (array?.length ?? 0) : declared;
-    if (array === undefined || array.length < size) fault(`needs ${size} elements for ${name}, got ${array?.length ?? 0}`);
+    if (array === undefined || array.length < size)
+      fault(`needs ${size} elements for ${name}, got ${array?.length ?? 0}`);
     arrays.set(name, new LoopMemory(name, size, array, exempt.has(name) ? "exempt" : "shared", { fault, progress }));
   }
   const values: number[] = [];
@@ -86,12 +87,7 @@ function translateBody(body: readonly Stmt[], outer: Scope): Run {
   };
 }
 
-function translate(
-  stmt: Stmt,
-  scope: Scope,
-  places: Map<string, number>,
-  arrays: Map<string, LoopMemory>,
-): Run {
+function translate(stmt: Stmt, scope: Scope, places: Map<string, number>, arrays: Map<string, LoopMemory>): Run {
   const { values, fault, progress } = scope;
   switch (stmt.kind) {
     case "for":

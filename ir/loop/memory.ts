@@ -111,7 +111,8 @@ export class LoopMemory {
     }
     if (inVector && this.#lastWrites !== undefined && this.#firstReads !== undefined) {
       for (const other of [this.#lastWrites[index] ?? several, this.#firstReads[index] ?? several]) {
-        if (other >= first && other !== stamp) this.#race("writes", index, "another iteration of a vector loop touched");
+        if (other >= first && other !== stamp)
+          this.#race("writes", index, "another iteration of a vector loop touched");
       }
       this.#lastWrites[index] = stamp;
     }

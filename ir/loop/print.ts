@@ -71,7 +71,8 @@ function stmtLines(stmt: Stmt, indent: string): string[] {
       return [`${indent}${stmt.buffer}[${printIndex(stmt.index, lanes)}] = ${printExpr(stmt.value)}`];
     }
     case "if": {
-      const otherwise = stmt.otherwise.length === 0 ? [] : [`${indent}} else {`, ...printBlock(stmt.otherwise, `${indent}  `)];
+      const otherwise =
+        stmt.otherwise.length === 0 ? [] : [`${indent}} else {`, ...printBlock(stmt.otherwise, `${indent}  `)];
       return [
         `${indent}if ${printExpr(stmt.condition)} {`,
         ...printBlock(stmt.then, `${indent}  `),

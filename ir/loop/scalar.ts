@@ -35,6 +35,11 @@ function roundHalfEven(x: number): number {
   return floor % 2 === 0 ? floor : floor + 1;
 }
 
+/** C's and PyTorch's pow, which JavaScript's differs from where the base is 1 or -1. */
+function power(x: number, y: number): number {
+  return x === 1 || (x === -1 && Math.abs(y) === Infinity) ? 1 : x ** y;
+}
+
 /**
  * erf to within a few ulp of float64: the Maclaurin series below 2.5, the continued fraction of erfc above
  * (Abramowitz and Stegun 7.1.5 and 7.1.14).
@@ -96,7 +101,7 @@ export const scalarOps = {
   mul: binary("x * y", (x, y) => x * y),
   div: binary("x / y; integers truncate", (x, y) => x / y),
   mod: binary("remainder of truncated division, sign of x (C's % and fmod)", (x, y) => x % y),
-  pow: binary("x^y", Math.pow),
+  pow: binary("x^y; 1 for x = 1, and for x = -1 at infinities, as in C", power),
   atan2: binary("angle of the point (y, x): atan2(x, y) of the operands in order", Math.atan2),
   max: binary("larger operand; NaN if either is", (x, y) => (x > y || Number.isNaN(x) ? x : y)),
   min: binary("smaller operand; NaN if either is", (x, y) => (x < y || Number.isNaN(x) ? x : y)),
@@ -109,7 +114,12 @@ export const scalarOps = {
   le: predicate("x <= y", (x, y) => x <= y),
   gt: predicate("x > y", (x, y) => x > y),
   ge: predicate("x >= y", (x, y) => x >= y),
-  select: { arity: 3, result: "same", doc: "y where x (a bool), else z; the other is not evaluated", evaluate: (x, y, z) => (x !== 0 ? y : z) },
+  select: {
+    arity: 3,
+    result: "same",
+    doc: "y where x (a bool), else z; the other is not evaluated",
+    evaluate: (x, y, z) => (x !== 0 ? y : z),
+  },
   fma: { arity: 3, result: "same", doc: "x * y + z, rounded once or twice", evaluate: (x, y, z) => x * y + z },
 } as const satisfies Record<string, ScalarDef>;
 

@@ -19,7 +19,8 @@ export function checkReduction(
       const reduction = declared.get(stmt.name);
       if (reduction === undefined) return `it changes \`${stmt.name}\` without declaring a reduction`;
       assigned.add(stmt.name);
-      if (combined(stmt.value, reduction) === undefined) return `it changes \`${stmt.name}\` other than by ${reduction.op}`;
+      if (combined(stmt.value, reduction) === undefined)
+        return `it changes \`${stmt.name}\` other than by ${reduction.op}`;
       expressions.splice(0, expressions.length, ...(combined(stmt.value, reduction) ?? []));
     }
     for (const expr of expressions) {

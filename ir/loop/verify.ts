@@ -111,8 +111,10 @@ function verifyStmt(stmt: Stmt, context: Context): void {
 function verifyLoop(stmt: Extract<Stmt, { kind: "for" }>, context: Context): void {
   const shown = `for ${stmt.name} in ${printExpr(stmt.begin)} .. ${printExpr(stmt.end)} ${stmt.mode}`;
   const { names } = context;
-  if (stmt.step < 1 || !Number.isSafeInteger(stmt.step)) throw broken(context, shown, "a loop's step is a positive integer");
-  if (stmt.reductions.length > 0 && stmt.mode !== "vector") throw broken(context, shown, "only vector loops have reductions");
+  if (stmt.step < 1 || !Number.isSafeInteger(stmt.step))
+    throw broken(context, shown, "a loop's step is a positive integer");
+  if (stmt.reductions.length > 0 && stmt.mode !== "vector")
+    throw broken(context, shown, "only vector loops have reductions");
   if (stmt.mode === "tasks") {
     const bounds = isVariable(stmt.begin, "taskBegin") && isVariable(stmt.end, "taskEnd") && stmt.step === 1;
     if (!bounds) throw broken(context, shown, "a tasks loop runs from taskBegin to taskEnd by 1");

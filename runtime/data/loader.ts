@@ -129,7 +129,8 @@ export class DataLoader implements Iterable<Batch>, AsyncIterable<Batch> {
   iterate(options: { readonly skip?: number } = {}): Pass {
     const { dataset } = this;
     if (!isIterableDataset(dataset)) return this.epoch(options);
-    const first = this.#skip(options.skip ?? this.#begin().done, Infinity);
+    const { done } = this.#begin();
+    const first = this.#skip(options.skip ?? done, Infinity);
     const source: PassSource = {
       ...streamSource(dataset, {
         batchSize: this.batchSize,

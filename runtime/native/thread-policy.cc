@@ -26,6 +26,7 @@ void ThreadPolicy::change(State state, long threads) {
 
 void ThreadPolicy::record(Nanoseconds end, Nanoseconds elapsed, Nanoseconds waited) {
   if (most_ == 1) return;
+  if (trialFrom_ == 0) trialFrom_ = end + settling;
   if (skip_ > 0) {
     skip_--;
     return;
@@ -54,10 +55,7 @@ void ThreadPolicy::record(Nanoseconds end, Nanoseconds elapsed, Nanoseconds wait
           reference_ = mean;
           referenceThreads_ = current_;
           change(State::trial, current_ - 1);
-        } else if (current_ == most_) {
-          change(State::steady, current_);
-        } else if (elapsed_ > 4 * watchWindow) {
-          // Keeps the reference for the next retry recent.
+        } else {
           change(State::steady, current_);
         }
       }

@@ -50,6 +50,8 @@ class ThreadPolicy {
   Nanoseconds trialFrom_ = 0;
   Nanoseconds backOff_ = retryAfter;
 
+  // New threads take some milliseconds until each has a core of its own.
+  static constexpr Nanoseconds settling = 20'000'000;
   static constexpr Nanoseconds retryAfter = 100'000'000;
   static constexpr Nanoseconds longestBackOff = 1'600'000'000;
 };

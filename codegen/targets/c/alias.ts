@@ -17,7 +17,9 @@ export function aliasedBuffers(program: PlannedProgram): readonly ReadonlySet<st
       const kernel = program.kernels[launch.kernel];
       const names = aliased[launch.kernel];
       if (kernel === undefined || names === undefined) {
-        throw fail(malformedProgram(`${entryLabel(entry)} launches kernel ${launch.kernel} of ${program.kernels.length}`));
+        throw fail(
+          malformedProgram(`${entryLabel(entry)} launches kernel ${launch.kernel} of ${program.kernels.length}`),
+        );
       }
       for (const name of overlaps(kernel, launch, entry)) names.add(name);
     }

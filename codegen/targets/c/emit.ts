@@ -43,7 +43,9 @@ export function emitC(program: PlannedProgram, options: EmitOptions = {}): CProg
     writeKernel(kernel, at(aliased, index), writer, support);
     return writer.toString();
   });
-  const files: CFile[] = [{ name: headerName, kind: "header", flags: [], text: header(program, aliased, draws, support) }];
+  const files: CFile[] = [
+    { name: headerName, kind: "header", flags: [], text: header(program, aliased, draws, support) },
+  ];
   distribute(texts, options.files ?? 2).forEach((part, index) => {
     files.push({ name: `kernels_${index}.c`, kind: "source", flags: [], text: `#include "${headerName}"\n\n${part}` });
   });
@@ -79,14 +81,22 @@ function entries(program: PlannedProgram): string {
 
 /** Spreads texts over at most `count` files of about equal size, each in the texts' order; the longest are placed first. */
 function distribute(texts: readonly string[], count: number): string[] {
-  const bins = Array.from({ length: Math.max(1, Math.min(count, texts.length)) }, () => ({ size: 0, indices: [] as number[] }));
+  const bins = Array.from({ length: Math.max(1, Math.min(count, texts.length)) }, () => ({
+    size: 0,
+    indices: [] as number[],
+  }));
   const order = texts.map((_, index) => index).sort((a, b) => at(texts, b).length - at(texts, a).length || a - b);
   for (const index of order) {
     const bin = bins.reduce((best, other) => (other.size < best.size ? other : best));
     bin.size += at(texts, index).length;
     bin.indices.push(index);
   }
-  return bins.map(({ indices }) => indices.sort((a, b) => a - b).map((index) => at(texts, index)).join("\n"));
+  return bins.map(({ indices }) =>
+    indices
+      .sort((a, b) => a - b)
+      .map((index) => at(texts, index))
+      .join("\n"),
+  );
 }
 
 function checkNames(kernels: readonly Kernel[]): void {

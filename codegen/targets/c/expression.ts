@@ -36,16 +36,6 @@ const comparison: Partial<Readonly<Record<ScalarOp, Operator>>> = {
 
 const bitwise: Partial<Readonly<Record<ScalarOp, Fragment>>> = { and: code`&`, or: code`|`, xor: code`^` };
 
-/** Roundings that compile to one instruction where the machine has it. */
-const builtins: Partial<Readonly<Record<ScalarOp, string>>> = {
-  abs: "__builtin_fabs",
-  floor: "__builtin_floor",
-  ceil: "__builtin_ceil",
-  trunc: "__builtin_trunc",
-  round: "__builtin_rint",
-  sqrt: "__builtin_sqrt",
-};
-
 /** The C text of an expression. `support` is told which functions and types it needs. */
 export function expressionText(expr: Expr, support: Support): Fragment {
   return toText(expr, support).fragment;
@@ -141,11 +131,6 @@ function scalarText(op: ScalarOp, type: ValueType, args: readonly Expr[], suppor
   }
   const operator = arithmetic[op] ?? divisionOperator(op, dtype, y);
   if (operator !== undefined && y !== undefined) return arithmeticText(operator, type, x, y, support);
-  const builtin = builtins[op];
-  if (builtin !== undefined && !vector && isFloat(dtype)) {
-    const name = new Fragment(dtype === "f32" ? `${builtin}f` : builtin);
-    return { fragment: code`${name}(${expressionText(x, support)})`, level: level.primary };
-  }
   const list = args.map((arg) => expressionText(arg, support));
   return { fragment: code`${support.function(op, x.type)}(${list})`, level: level.primary };
 }

@@ -109,7 +109,8 @@ function writeLoop(stmt: Extract<Stmt, { kind: "for" }>, scope: Scope): void {
     const clauses = stmt.reductions.map((reduction) => reductionClause(reduction, scope));
     writer.directive(new Fragment(["#pragma omp simd", ...clauses.map((clause) => clause.text)].join(" ")));
   }
-  if (stmt.mode === "unroll") writer.directive(code`#pragma GCC unroll ${unrollFactor(stmt.begin, stmt.end, stmt.step)}`);
+  if (stmt.mode === "unroll")
+    writer.directive(code`#pragma GCC unroll ${unrollFactor(stmt.begin, stmt.end, stmt.step)}`);
   const advance = stmt.step === 1 ? code`${name}++` : code`${name} += ${stmt.step}`;
   const begin = code`int64_t ${name} = ${expressionText(stmt.begin, support)}`;
   const end = code`${name} < ${expressionText(stmt.end, support)}`;

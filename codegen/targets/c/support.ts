@@ -34,6 +34,16 @@ const libm64: Partial<Readonly<Record<ScalarOp, string>>> = {
   mod: "fmod",
 };
 
+/** Roundings that compile to one instruction where the machine has it. */
+const builtins: Partial<Readonly<Record<ScalarOp, string>>> = {
+  abs: "__builtin_fabs",
+  floor: "__builtin_floor",
+  ceil: "__builtin_ceil",
+  trunc: "__builtin_trunc",
+  round: "__builtin_rint",
+  sqrt: "__builtin_sqrt",
+};
+
 /** Collects what a program uses and writes it. */
 export class Support {
   readonly #definitions = new Map<string, Fragment>();
@@ -60,6 +70,10 @@ export class Support {
   /** Name of the function that applies `op` to operands of a type. */
   function(op: ScalarOp, type: ValueType): Fragment {
     if (type.lanes > 1) return this.#lanes(op, type);
+    const builtin = builtins[op];
+    if (builtin !== undefined && isFloat(type.dtype)) {
+      return identifier(type.dtype === "f32" ? `${builtin}f` : builtin);
+    }
     if (type.dtype === "f32") {
       const known = mathF32[op];
       if (known !== undefined) return this.#math(known);
@@ -219,9 +233,7 @@ function scalarFunction(name: Fragment, op: ScalarOp, dtype: DType): Fragment {
         ? two(code`return y == 0 ? 0 : y == -1 ? (${type})(0 - (${unsigned})x) : x / y;`)
         : two(code`return y == 0 ? 0 : (${type})(x / y);`);
     case "mod":
-      return wide
-        ? two(code`return y == 0 || y == -1 ? 0 : x % y;`)
-        : two(code`return y == 0 ? 0 : (${type})(x % y);`);
+      return wide ? two(code`return y == 0 || y == -1 ? 0 : x % y;`) : two(code`return y == 0 ? 0 : (${type})(x % y);`);
     case "pow":
       return integerPower(name, type, unsigned);
     default:

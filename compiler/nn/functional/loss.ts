@@ -4,6 +4,7 @@ import * as messages from "../../../ir/diagnostic/messages.ts";
 import { isFloat, sameShape } from "../../../ir/type.ts";
 import { composed } from "../../tensor/elementwise.ts";
 import { wrap } from "../../tensor/create.ts";
+import { defaultFloat } from "../../tensor/promote.ts";
 import type { Tensor } from "../../trace/tensor.ts";
 import { currentTrace } from "../../trace/trace.ts";
 import { logSoftmax } from "./activation.ts";
@@ -53,14 +54,18 @@ function classAxis(loss: string, input: Tensor, target: Tensor): number {
   return axis;
 }
 
-/** What each sample counts, [n, …]: the weight of its class, 0 if it is ignored; `undefined` if all count 1. */
-function sampleWeights(mask: Tensor, axis: number, target: Tensor, options: ClassLossOptions): Tensor | undefined {
+/** Whether some class of the tensor could be the ignored one; otherwise the one-hot mask is 0 there by itself. */
+function isIgnoredClass(classes: number, { ignoreIndex = -100 }: ClassLossOptions): boolean {
+  return ignoreIndex >= 0 && ignoreIndex < classes;
+}
+
+/** What each sample counts in a mean, [n, …]: the weight of its class, 0 if it is ignored. */
+function sampleWeights(mask: Tensor, axis: number, target: Tensor, options: ClassLossOptions): Tensor {
   const { weight, ignoreIndex = -100 } = options;
-  // The mask has no true entry for an ignored class outside the range, so such samples weigh 0 by themselves.
-  const ignored = ignoreIndex >= 0 || weight === undefined ? target.ne(ignoreIndex) : undefined;
-  if (weight === undefined) return ignored?.to("f32");
+  const counted = target.ne(ignoreIndex);
+  if (weight === undefined) return counted.to(defaultFloat);
   const own = mask.to(weight.dtype).mul(alongClasses(weight, mask.ndim)).sum(axis);
-  return ignored === undefined ? own : own.mul(ignored.to(weight.dtype));
+  return isIgnoredClass(mask.shape[axis] ?? 0, options) ? own.mul(counted.to(weight.dtype)) : own;
 }
 
 /** Negative log likelihood of the target classes. `input`: log probabilities [n, classes, …]; `target`: i64 [n, …]. */
@@ -72,16 +77,14 @@ export function nllLoss(input: Tensor, target: Tensor, options: ClassLossOptions
   });
 }
 
-/** -Σ weights · input[target], reduced. Without weights and ignored classes there is nothing to weigh. */
+/** -weight · input[target] of each sample, reduced; the mean is over what the samples count. */
 function pickedLoss(input: Tensor, mask: Tensor, axis: number, target: Tensor, options: ClassLossOptions): Tensor {
+  const { weight, reduction = "mean" } = options;
   const picked = input.where(mask, 0).sum(axis).neg();
+  const mustWeigh = weight !== undefined || isIgnoredClass(mask.shape[axis] ?? 0, options);
+  if (!mustWeigh && reduction !== "mean") return reduceLoss(picked, reduction);
   const weights = sampleWeights(mask, axis, target, options);
-  return weightedLoss(picked, weights, options.reduction);
-}
-
-function weightedLoss(loss: Tensor, weights: Tensor | undefined, reduction: Reduction = "mean"): Tensor {
-  if (weights === undefined) return reduceLoss(loss, reduction);
-  const weighted = loss.mul(weights);
+  const weighted = mustWeigh ? picked.mul(weights) : picked;
   return reduction === "mean" ? weighted.sum().div(weights.sum()) : reduceLoss(weighted, reduction);
 }
 
@@ -107,8 +110,10 @@ export function crossEntropy(
     const counted = target.ne(options.ignoreIndex ?? -100).to(input.dtype);
     const spread = weight === undefined ? logs : logs.mul(alongClasses(weight, logs.ndim));
     const smooth = spread.sum(axis).neg().mul(counted);
-    const weights = sampleWeights(mask, axis, target, options) ?? counted;
-    const combined = reduction === "mean" ? smooth.sum().div(weights.sum()) : reduceLoss(smooth, reduction);
+    const combined =
+      reduction === "mean"
+        ? smooth.sum().div(sampleWeights(mask, axis, target, options).sum())
+        : reduceLoss(smooth, reduction);
     return picked.mul(1 - labelSmoothing).add(combined.mul(labelSmoothing / classes));
   });
 }

@@ -46,17 +46,23 @@ export function param(name: string, dtype: DType, size: number, access: BufferPa
 /** y = relu(x * scale + bias): blocks of `block` elements a task. */
 export function elementwiseChain(blocks = 4, block = 100): Kernel {
   const i = add(mul(variable("task"), int(block)), variable("j"));
-  const y = scalar("max", scalar("fma", load("x", "f32", variable("i")), f32(0.3), load("bias", "f32", variable("j"))), f32(0));
+  const y = scalar(
+    "max",
+    scalar("fma", load("x", "f32", variable("i")), f32(0.3), load("bias", "f32", variable("j"))),
+    f32(0),
+  );
   return {
     name: "chain",
     doc: "y = relu(0.3 x + bias)",
     tasks: blocks,
     flops: blocks * block * 3,
-    buffers: [param("x", "f32", blocks * block), param("bias", "f32", block), param("y", "f32", blocks * block, "write")],
+    buffers: [
+      param("x", "f32", blocks * block),
+      param("bias", "f32", block),
+      param("y", "f32", blocks * block, "write"),
+    ],
     body: [
-      tasksLoop([
-        loop("j", int(0), int(block), [bind("i", i), store("y", variable("i"), y)], { mode: "vector" }),
-      ]),
+      tasksLoop([loop("j", int(0), int(block), [bind("i", i), store("y", variable("i"), y)], { mode: "vector" })]),
     ],
   };
 }
@@ -149,7 +155,11 @@ export function tileMatmul(m = 9, n = 37, k = 11, lanes = 8, mr = 4): Kernel {
     ...accumulators.map(({ name }) => mutable(name, splat(f32(0), lanes))),
     loop("p", int(0), int(k), inner),
     ...accumulators.map(({ r, v, name }) =>
-      store("c", c(row(r), add(variable("j"), int(v * lanes))), scalar("max", variable(name, vector), splat(f32(-1), lanes))),
+      store(
+        "c",
+        c(row(r), add(variable("j"), int(v * lanes))),
+        scalar("max", variable(name, vector), splat(f32(-1), lanes)),
+      ),
     ),
   ];
   const single = (i: Expr, j: Expr): Stmt[] => [
@@ -183,9 +193,15 @@ export function tileMatmul(m = 9, n = 37, k = 11, lanes = 8, mr = 4): Kernel {
           full,
           [
             loop("j", int(0), int(inFull), tile, { step: nr }),
-            loop("r", int(0), int(mr), [loop("j", int(inFull), int(n), single(add(variable("row"), variable("r")), variable("j")))], {
-              mode: "unroll",
-            }),
+            loop(
+              "r",
+              int(0),
+              int(mr),
+              [loop("j", int(inFull), int(n), single(add(variable("row"), variable("r")), variable("j")))],
+              {
+                mode: "unroll",
+              },
+            ),
           ],
           [loop("i", variable("row"), rest, [loop("j", int(0), int(n), single(variable("i"), variable("j")))])],
         ),
@@ -219,7 +235,13 @@ export function checkedGather(count = 10, rows = 7, width = 5): Kernel {
           "j",
           int(0),
           int(width),
-          [store("y", add(mul(variable("task"), int(width)), variable("j")), scalar("div", cast(value, "f32"), f32(255)))],
+          [
+            store(
+              "y",
+              add(mul(variable("task"), int(width)), variable("j")),
+              scalar("div", cast(value, "f32"), f32(255)),
+            ),
+          ],
           { mode: "vector" },
         ),
       ]),
@@ -237,8 +259,42 @@ export function elementwiseOp(name: string, op: ScalarOp, dtypes: readonly DType
     flops: count,
     buffers: [...dtypes.map((dtype, index) => param(`x${index}`, dtype, count)), param("y", out, count, "write")],
     body: [
+      tasksLoop([loop("i", int(0), int(count), [store("y", variable("i"), scalar(op, ...args))], { mode: "vector" })]),
+    ],
+  };
+}
+
+/** Everything that explicit vectors can do: select by a comparison, max, casts, bools, a function lane by lane. */
+export function vectorLanes(groups = 5, lanes = 8): Kernel {
+  const vector: ValueType = { dtype: "f32", lanes };
+  const first = mul(variable("task"), int(lanes));
+  const x = variable("x_v", vector);
+  const positive = scalar("gt", x, splat(f32(0), lanes));
+  const size = groups * lanes;
+  return {
+    name: "lanes",
+    doc: "several functions of vectors",
+    tasks: groups,
+    flops: size * 6,
+    buffers: [
+      param("x", "f32", size),
+      param("chosen", "f32", size, "write"),
+      param("flags", "bool", size, "write"),
+      param("whole", "i32", size, "write"),
+      param("powers", "f32", size, "write"),
+    ],
+    body: [
       tasksLoop([
-        loop("i", int(0), int(count), [store("y", variable("i"), scalar(op, ...args))], { mode: "vector" }),
+        bind("x_v", load("x", "f32", first, lanes)),
+        store("chosen", first, scalar("select", positive, x, scalar("neg", scalar("mul", x, x)))),
+        bind("both", scalar("and", positive, scalar("not", scalar("lt", scalar("abs", x), splat(f32(1), lanes))))),
+        store("flags", first, variable("both", { dtype: "bool", lanes })),
+        store("whole", first, scalar("add", cast(x, "i32"), cast(variable("both", { dtype: "bool", lanes }), "i32"))),
+        store(
+          "powers",
+          first,
+          scalar("select", variable("both", { dtype: "bool", lanes }), scalar("exp", x), scalar("floor", x)),
+        ),
       ]),
     ],
   };

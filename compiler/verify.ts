@@ -1,0 +1,220 @@
+/**
+ * What `kiln verify` compares: an artifact's kernels one by one, each as an entry of its own, and the gradients of its
+ * losses against finite differences. Works from the graphs that the artifact holds, which the back turns into the same
+ * kernels again; running native code is the caller's part.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as v from "valibot";
+import { emitC } from "../codegen/targets/c/emit.ts";
+import { evaluateHostExpr } from "../ir/artifact/host-expr.ts";
+import { manifestSchema, type Manifest } from "../ir/artifact/manifest.ts";
+import { fail } from "../ir/diagnostic/diagnostic.ts";
+import * as messages from "../ir/diagnostic/messages.ts";
+import { createWriter, opDef, type Graph, type Node } from "../ir/graph.ts";
+import { interpret, type Environment } from "../ir/interpret.ts";
+import type { Kernel } from "../ir/loop/loop.ts";
+import type { Elements } from "../ir/op.ts";
+import { parseGraph } from "../ir/parse.ts";
+import { entryLabel, type PlannedEntry } from "../ir/program.ts";
+import { at, elementCount, isFloat } from "../ir/type.ts";
+import { gradients } from "./autodiff/gradient.ts";
+import { buildC } from "./build/c.ts";
+import { cpuProfile } from "./build/features.ts";
+import { planTraced } from "./pipeline.ts";
+import type { TracedInput, TracedProgram } from "./trace/traced.ts";
+
+/** An artifact's program, traced again from its files. */
+export type ArtifactProgram = { readonly manifest: Manifest; readonly traced: TracedProgram };
+
+/** Reads the graphs of an artifact. */
+export async function readArtifact(folder: string): Promise<ArtifactProgram> {
+  const read = async (path: string): Promise<string> => {
+    try {
+      return await readFile(join(folder, path), "utf8");
+    } catch (error) {
+      throw fail(messages.notAnArtifact(folder, `${path} cannot be read`), undefined, error);
+    }
+  };
+  const parsed = v.safeParse(manifestSchema, JSON.parse(await read("manifest.json")));
+  if (!parsed.success) throw fail(messages.notAnArtifact(folder, parsed.issues[0].message));
+  const manifest = parsed.output;
+  const entries = await Promise.all(
+    manifest.entries.map(async (entry) => {
+      const graph = parseGraph(await read(`ir/${entryLabel(entry)}.traced.ir`));
+      return { name: entry.name, batch: entry.batch, graph, inputs: inputsOf(graph), increments: entry.increments };
+    }),
+  );
+  const states = manifest.state.values.map(({ name, role, dtype, shape }) => ({ name, role, dtype, shape }));
+  const { init, hyper, counters } = manifest;
+  return { manifest, traced: { entries, states, init, hyper, counters, training: undefined } };
+}
+
+function inputsOf(graph: Graph): TracedInput[] {
+  const inputs: TracedInput[] = [];
+  for (const node of graph.nodes) {
+    if (node.op === "input")
+      inputs.push({ kind: "input", name: String(node.attrs["name"]), type: node.type, leaf: node });
+    if (node.op === "feed")
+      inputs.push({ kind: "feed", name: String(node.attrs["field"]), type: node.type, leaf: node });
+  }
+  return inputs;
+}
+
+/** An artifact's kernels, and a library in which each is an entry with the kernel's own buffers. */
+export type KernelLibrary = {
+  readonly kernels: readonly Kernel[];
+  /** In the order of `kernels`. */
+  readonly entries: readonly PlannedEntry[];
+  readonly library: Uint8Array;
+};
+
+/** Builds the library for checking every kernel by itself. */
+export async function buildKernelLibrary(
+  { manifest, traced }: ArtifactProgram,
+  march = "native",
+): Promise<KernelLibrary> {
+  const profile = await cpuProfile(march);
+  const { plan } = planTraced(traced, { vectors: profile, name: manifest.name });
+  const kernels = plan.program.kernels;
+  const entries = kernels.map((kernel, index): PlannedEntry => ({
+    name: kernel.name,
+    batch: 0,
+    buffers: kernel.buffers.map(({ name, dtype, size }) => ({ role: "input", name, dtype, shape: [size] })),
+    phases: [[{ kernel: index, args: kernel.buffers.map((_, buffer) => ({ buffer, offset: 0 })) }]],
+    arenaBytes: 0,
+    scalars: [],
+    increments: {},
+  }));
+  const { library } = await buildC(emitC({ name: manifest.name, kernels, entries }), { march });
+  return { kernels, entries, library };
+}
+
+/** One direction along which a loss was differentiated both ways. */
+export type GradientCheck = {
+  readonly entry: string;
+  readonly output: string;
+  readonly state: string;
+  /** Derivative along the direction, by the VJP rules and by central differences. */
+  readonly analytic: number;
+  readonly numeric: number;
+  readonly agrees: boolean;
+};
+
+/** Step of the central differences, relative to values of about 1, in float64. */
+const step = 1e-5;
+
+/**
+ * Differentiates every scalar float output of the train entries along one random direction of every parameter, in float64
+ * on the reference interpreter: by the VJP rules of its ops, and by central differences.
+ */
+export function checkGradients({ manifest, traced }: ArtifactProgram, random: () => number): GradientCheck[] {
+  const checks: GradientCheck[] = [];
+  const parameters = new Set(traced.states.filter(({ role }) => role === "parameter").map(({ name }) => name));
+  for (const entry of traced.entries.filter(({ name }) => name === "train").slice(0, 1)) {
+    const values = environmentOf(entry.graph, manifest, random);
+    for (const { name, value } of entry.graph.outputs) {
+      if (!isFloat(value.type.dtype) || elementCount(value.type.shape) !== 1) continue;
+      const { graph, derivatives } = differentiate(entry.graph, value, parameters);
+      const { outputs } = interpret(graph, values.environment());
+      for (const state of derivatives) {
+        const gradient = outputs.get(`gradient ${state}`);
+        const point = values.states.get(state);
+        if (gradient === undefined || point === undefined) continue;
+        const direction = Float64Array.from(point, () => random() * 2 - 1);
+        const analytic = direction.reduce((sum, d, i) => sum + d * at(gradient, i), 0);
+        const along = (sign: number): number => {
+          const states = new Map(values.states);
+          states.set(
+            state,
+            Float64Array.from(point, (x, i) => x + sign * step * at(direction, i)),
+          );
+          return interpret(graph, { ...values.environment(), states }).outputs.get("value")?.[0] ?? NaN;
+        };
+        const numeric = (along(1) - along(-1)) / (2 * step);
+        const scale = Math.max(Math.abs(analytic), Math.abs(numeric), 1e-3);
+        const agrees = Math.abs(analytic - numeric) <= 1e-3 * scale;
+        checks.push({ entry: entryLabel(entry), output: name, state, analytic, numeric, agrees });
+      }
+    }
+  }
+  return checks;
+}
+
+/** The part of a graph that computes one scalar, with its gradients as further outputs. */
+function differentiate(
+  graph: Graph,
+  scalar: Node,
+  parameters: ReadonlySet<string>,
+): { readonly graph: Graph; readonly derivatives: readonly string[] } {
+  const needed = new Set<Node>([scalar]);
+  for (const node of graph.nodes.toReversed()) if (needed.has(node)) for (const input of node.inputs) needed.add(input);
+  const { g, append, nodes } = createWriter(() => undefined);
+  const renewed = new Map<Node, Node>();
+  for (const node of graph.nodes) {
+    if (!needed.has(node)) continue;
+    const inputs = node.inputs.flatMap((input) => renewed.get(input) ?? []);
+    renewed.set(node, append(node.op, inputs, node.attrs));
+  }
+  const output = renewed.get(scalar) ?? scalar;
+  const reads = nodes.filter((node) => node.op === "read" && parameters.has(String(node.attrs["state"])));
+  const stops = (node: Node): boolean => opDef(node.op).vjp === null;
+  const cotangent = g.full({ value: 1, dtype: output.type.dtype, shape: output.type.shape });
+  const found = gradients({ g, nodes, stops, at: (_, body) => body() }, [{ output, cotangent }], reads);
+  const derivatives: string[] = [];
+  const outputs = [{ name: "value", value: output }];
+  reads.forEach((read, i) => {
+    const gradient = found[i];
+    if (gradient === undefined) return;
+    const state = String(read.attrs["state"]);
+    derivatives.push(state);
+    outputs.push({ name: `gradient ${state}`, value: gradient });
+  });
+  return { graph: { name: graph.name, nodes, outputs, writes: [] }, derivatives };
+}
+
+/** Random values for everything a graph reads: small integers where it may index, numbers in [-1, 1) elsewhere. */
+function environmentOf(
+  graph: Graph,
+  manifest: Manifest,
+  random: () => number,
+): { readonly states: ReadonlyMap<string, Elements>; readonly environment: () => Environment } {
+  const states = new Map<string, Elements>();
+  const inputs = new Map<string, Elements>();
+  const feeds = new Map<string, Elements>();
+  for (const node of graph.nodes) {
+    if (node.op !== "read" && node.op !== "input" && node.op !== "feed") continue;
+    const elements = Float64Array.from({ length: elementCount(node.type.shape) }, () =>
+      isFloat(node.type.dtype) ? (random() * 2 - 1) * 0.3 : Math.floor(random() * 2),
+    );
+    if (node.op === "read") states.set(String(node.attrs["state"]), elements);
+    else if (node.op === "input") inputs.set(String(node.attrs["name"]), elements);
+    else feeds.set(String(node.attrs["field"]), elements);
+  }
+  const hosts = {
+    hyper: new Map(Object.entries(manifest.hyper)),
+    counters: new Map(manifest.counters.map((name) => [name, 0])),
+  };
+  const draws: Elements[] = [];
+  const environment = (): Environment => {
+    let next = 0;
+    return {
+      states,
+      inputs,
+      feeds,
+      hostScalar: (expr) => evaluateHostExpr(expr, hosts),
+      // The same numbers in every run, so that differences see the same dropout masks.
+      draw: (draw, count) => {
+        const drawn =
+          draws[next] ??
+          Float64Array.from({ length: count }, () => {
+            const number = random();
+            return draw.kind === "bernoulli" ? Number(number < draw.p) : number;
+          });
+        draws[next++] = drawn;
+        return drawn;
+      },
+    };
+  };
+  return { states, environment };
+}
