@@ -57,7 +57,7 @@ function pieceText(piece: Piece): string {
     return String(piece);
   }
   // The types allow nothing else; a wrong cast or untyped caller must not slip a string in all the same.
-  if (!Array.isArray(piece)) throw fail(badFragment(String(piece), "a fragment"));
+  if (!Array.isArray(piece)) throw fail(badFragment(`a ${typeof piece}`, "a fragment"));
   return piece.map(pieceText).join(", ");
 }
 

@@ -8,6 +8,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { emitC, type CProgram } from "../codegen/targets/c/emit.ts";
 import { generateTrainer } from "../codegen/trainer/trainer.ts";
 import type { Manifest } from "../ir/artifact/manifest.ts";
+import { describeLoader } from "../ir/data/describe.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { printGraph } from "../ir/print.ts";
@@ -22,7 +23,8 @@ import { loadModel } from "./load-model.ts";
 import type { EntryReport, Plan } from "./memory/plan.ts";
 import { planTraced, type BackResult, type Observer } from "./pipeline.ts";
 import { printSchedule } from "./schedule/print.ts";
-import { traceTraining } from "./trace/trace-training.ts";
+import type { TrainingDefinition } from "./trace/definition.ts";
+import { traceTraining, type LoaderDescriptions } from "./trace/training.ts";
 import type { TracedProgram } from "./trace/traced.ts";
 
 /** Options of a compilation. */
@@ -57,7 +59,9 @@ export type CompileResult = {
 export async function compileModel(path: string, options: CompileOptions): Promise<CompileResult> {
   const clock = new Clock();
   const model = await clock.time("load", () => loadModel(path));
-  const traced = await clock.time("trace", () => traceTraining(model.definition));
+  const loaders = await clock.time("data", () => describeLoaders(model.definition));
+  const root = dirname(model.file);
+  const traced = await clock.time("trace", () => traceTraining(model.definition, loaders, { root }));
   const name = basename(dirname(model.file)) || basename(model.file, ".ts");
   const command = options.command ?? `kiln compile ${relative(process.cwd(), resolve(path))}`;
   const extra = (manifest: Manifest): Promise<Record<string, string>> => trainerFiles(model.file, manifest);
@@ -71,6 +75,13 @@ export async function compileTraced(
 ): Promise<CompileResult> {
   const command = options.command ?? `kiln compile ${options.name}`;
   return compileProgram(traced, { ...options, command }, new Clock(), () => Promise.resolve({}));
+}
+
+/** What the loaders of a definition say about themselves. */
+function describeLoaders(definition: TrainingDefinition): LoaderDescriptions {
+  return Object.fromEntries(
+    Object.entries(definition.data()).map(([name, loader]) => [name, describeLoader(loader, `data().${name}`)]),
+  );
 }
 
 type NamedOptions = CompileOptions & { readonly name: string; readonly command: string };

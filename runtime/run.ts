@@ -11,7 +11,7 @@ import { at, byteLength, elementCount, formatType } from "../ir/type.ts";
 import { aligned, type Staging } from "./memory.ts";
 import type { Hyperparameters } from "./hyperparameters.ts";
 import type { NativeBuffers, NativeView } from "./native.ts";
-import { newTypedArray, typedArray, type TypedArray } from "./typed-array.ts";
+import { bytesOf, newTypedArray, type TypedArray } from "./typed-array.ts";
 
 /** Things by name. */
 export type Named<T> = ReadonlyMap<string, T> | Readonly<Record<string, T>>;
@@ -127,7 +127,7 @@ export class Run {
       strides.push(stride);
       bytes.push(size);
     }
-    this.#advance(0, steps, views);
+    this.#advance(steps, views);
     return { steps, buffers: { views, strides, bytes } };
   }
 
@@ -247,7 +247,7 @@ export class Run {
   }
 
   /** Computes the host scalars of steps and counts the steps. */
-  #advance(first: number, steps: number, views: readonly NativeView[]): void {
+  #advance(steps: number, views: readonly NativeView[]): void {
     const { hyper, counters } = this.#context;
     const place = this.entry.buffers.findIndex((buffer) => buffer.role === "scalars");
     const view = place < 0 ? undefined : at(views, place);
@@ -255,7 +255,7 @@ export class Run {
     const stride = place < 0 ? 0 : aligned(byteLength(at(this.entry.buffers, place))) / 4;
     const environment = { hyper: hyper.values, counters };
     const increments = Object.entries(this.entry.increments);
-    for (let step = first; step < steps; step++) {
+    for (let step = 0; step < steps; step++) {
       this.#options.beforeStep?.(this.#done + step);
       if (scalars !== undefined)
         for (const [i, formula] of this.entry.scalars.entries())
@@ -282,22 +282,13 @@ export class Run {
   #collect(buffer: ManifestBuffer, done: number): void {
     const all = this.#outputs.get(buffer.name);
     invariant(all !== undefined, "an output without memory");
-    const elements = elementCount(buffer.shape);
-    const stride = aligned(byteLength(buffer));
-    const bytes = new Uint8Array(this.#context.staging.place(`output ${buffer.name}`, 0).buffer);
-    for (let step = 0; step < done; step++) {
-      const from = typedArray(buffer.dtype, bytes.subarray(step * stride, step * stride + byteLength(buffer)));
-      setElements(all, from, (this.#done + step) * elements);
-    }
+    const size = byteLength(buffer);
+    const stride = aligned(size);
+    const to = bytesOf(all);
+    const from = bytesOf(this.#context.staging.place(`output ${buffer.name}`, 0));
+    for (let step = 0; step < done; step++)
+      to.set(from.subarray(step * stride, step * stride + size), (this.#done + step) * size);
   }
-}
-
-/** Copies `from`, an array of the same kind, into `to`. */
-function setElements(to: TypedArray, from: TypedArray, start: number): void {
-  const { BYTES_PER_ELEMENT: width } = to;
-  new Uint8Array(to.buffer, to.byteOffset + start * width, from.byteLength).set(
-    new Uint8Array(from.buffer, from.byteOffset, from.byteLength),
-  );
 }
 
 /** Things by name as a map. */

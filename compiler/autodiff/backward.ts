@@ -51,7 +51,11 @@ export function backward(
     const seed = seedOf(trace, "backward", loss, gradient);
     const owners = options.inputs?.map(ownerOf);
     const leaves = [...trace.leaves].filter(([, owner]) => owners === undefined || owners.includes(owner));
-    const parts = gradients(trace, [seed], leaves.map(([leaf]) => leaf));
+    const parts = gradients(
+      trace,
+      [seed],
+      leaves.map(([leaf]) => leaf),
+    );
     leaves.forEach(([leaf, owner], i) => {
       const part = parts[i];
       if (part === undefined) return;

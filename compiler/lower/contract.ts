@@ -63,7 +63,7 @@ export function lowerContract(group: Group, context: LowerContext, plan: Contrac
   const draft = draftOf(group, context);
   const [node] = group.heavy;
   invariant(node !== undefined, "a contract group has a product");
-  const c = contractionOf(node);
+  const c = longestInside(contractionOf(node));
   const vectorAccess = accessOf(plan.vectorOperand.placed, plan.vectorOperand.buffer.strides, c.ranges);
   const scalarAccess = accessOf(plan.scalarOperand.placed, plan.scalarOperand.buffer.strides, c.ranges);
   invariant(vectorAccess !== undefined && scalarAccess !== undefined, "operands of a product are affine");
@@ -88,6 +88,18 @@ export function lowerContract(group: Group, context: LowerContext, plan: Contrac
   const tasks = buildLoops(tile, free, panels, mostRows);
   const products = [...c.out, ...c.reduced].reduce((count, { extent }) => count * extent, 1);
   return finish(draft, tasks, 2 * products);
+}
+
+/** A reduced loop shorter than this is mostly overhead as the innermost one. */
+const shortLoop = 8;
+
+/** The contraction with its longest reduced loop innermost, if the innermost one is short (a convolution's window). */
+function longestInside(c: Contraction): Contraction {
+  const last = c.reduced.at(-1);
+  if (last === undefined || last.extent >= shortLoop) return c;
+  const [longest] = c.reduced.toSorted((a, b) => b.extent - a.extent);
+  if (longest === undefined || longest.extent === last.extent) return c;
+  return { ...c, reduced: [...c.reduced.filter((loop) => loop !== longest), longest] };
 }
 
 /** Panels of a vector axis: balanced, so that no panel is much narrower than the others. */
@@ -126,15 +138,20 @@ function rowLoopsOf(free: readonly Loop[], vectorAccess: Affine, mostRows: numbe
   return chosen;
 }
 
+/** Tasks that are enough to keep a machine busy. */
+const enoughTasks = 8;
+
 /** The loops around the tile, and the axis that is cut into tasks. */
 function buildLoops(tile: Tile, free: readonly Loop[], panels: readonly Panel[], mostRows: number): TaskAxis {
   const { draft, rowLoops } = tile;
   const { writer, root } = draft;
   const outer = free.filter((loop) => !rowLoops.includes(loop));
   const rows = rowLoops.reduce((product, { extent }) => product * extent, 1);
-  const [taskLoop, ...inner] = outer;
+  const rowTasks: TaskAxis = { extent: rows, tasks: Math.min(Math.ceil(rows / 8), cut(rows).tasks) };
+  const taskLoop = taskLoopOf(outer, rowLoops.length === 1 ? rowTasks.tasks : 1);
   if (taskLoop !== undefined) {
     const tasks = cut(taskLoop.extent);
+    const inner = outer.filter((loop) => loop !== taskLoop);
     overPanels(tile, panels, root, (scope, panel, column) => {
       overTasks(writer, tasks, scope, (body, task) => {
         const end = rowBegin(tasks, scalar("add", task, int(1)));
@@ -148,19 +165,31 @@ function buildLoops(tile: Tile, free: readonly Loop[], panels: readonly Panel[],
     });
     return tasks;
   }
-  const [rowLoop] = rowLoops;
-  if (rowLoops.length === 1 && rowLoop !== undefined && rows > 1) {
-    const tasks: TaskAxis = { extent: rows, tasks: Math.min(Math.ceil(rows / 8), cut(rows).tasks) };
+  if (rowLoops.length === 1 && rows > 1) {
     overPanels(tile, panels, root, (scope, panel, column) => {
-      overTasks(writer, tasks, scope, (body, task) => rowTask(tile, panel, column, tasks, task, mostRows, body));
+      overLoops(tile, outer, scope, (inner) => {
+        overTasks(writer, rowTasks, inner, (body, task) =>
+          rowTask(tile, panel, column, rowTasks, task, mostRows, body),
+        );
+      });
     });
-    return tasks;
+    return rowTasks;
   }
   const single: TaskAxis = { extent: 1, tasks: 1 };
   overTasks(writer, single, root, (scope) => {
-    overPanels(tile, panels, scope, (body, panel, column) => overTiles(tile, panel, column, 0, rows, mostRows, body));
+    overPanels(tile, panels, scope, (body, panel, column) => {
+      overLoops(tile, outer, body, (inner) => overTiles(tile, panel, column, 0, rows, mostRows, inner));
+    });
   });
   return single;
+}
+
+/** The loop to cut into tasks: the outermost that gives enough of them, else the one that gives most, if not the rows do. */
+function taskLoopOf(outer: readonly Loop[], rowTasks: number): Loop | undefined {
+  const enough = outer.find(({ extent }) => cut(extent).tasks >= enoughTasks);
+  if (enough !== undefined || rowTasks >= enoughTasks) return enough;
+  const [most] = outer.toSorted((a, b) => cut(b.extent).tasks - cut(a.extent).tasks);
+  return most !== undefined && cut(most.extent).tasks > rowTasks ? most : undefined;
 }
 
 /** Serial loops over what is neither in the tile nor cut into tasks. */

@@ -46,8 +46,7 @@ export function clipGradValue_(parameters: Iterable<Parameter>, clipValue: numbe
   const trace = currentTrace("clipGradValue");
   trace.at(trace.here(), () =>
     trace.withGrad(false, () => {
-      for (const parameter of parameters)
-        parameter.grad = parameter.grad?.clamp({ min: -clipValue, max: clipValue });
+      for (const parameter of parameters) parameter.grad = parameter.grad?.clamp({ min: -clipValue, max: clipValue });
     }),
   );
 }

@@ -34,7 +34,7 @@ function record(op: string, x: Tensor, step: Unnamed<InitStep>): Tensor {
     state,
     draws: drawing.includes(step.kind),
     from: undefined,
-    step: (nameOf) => ({ ...step, state: nameOf(state) }) as InitStep, // `step` lacks exactly the name
+    step: (nameOf) => ({ ...step, state: nameOf(state) }),
   });
   return x;
 }

@@ -4,8 +4,8 @@
  */
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
-import { Buffer, Parameter } from "../trace/parameter.ts";
-import { Tensor } from "../trace/tensor.ts";
+import { Buffer, type Parameter } from "../trace/parameter.ts";
+import type { Tensor } from "../trace/tensor.ts";
 import { activeTrace, currentTrace } from "../trace/trace.ts";
 import { held, isModuleLike, moduleBrand, type Held } from "./walk.ts";
 
@@ -183,7 +183,12 @@ function noteCalls(module: Module, forward: Function): void {
 }
 
 /** Calls `found` for `module` and all below it, under every path. */
-function visit(module: Module, path: string, above: readonly Module[], found: (path: string, module: Module) => void): void {
+function visit(
+  module: Module,
+  path: string,
+  above: readonly Module[],
+  found: (path: string, module: Module) => void,
+): void {
   if (above.includes(module)) throw fail(messages.moduleCycle(path));
   found(path, module);
   for (const each of held(module)) {

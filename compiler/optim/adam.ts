@@ -140,7 +140,10 @@ export class NAdam extends Optimizer<NAdamOptions> {
     // The product of all momenta so far has no closed form: it is state.
     const product = slot("mu_product", 1, []);
     product.mul_(hostScalar(now));
-    const denominator = second.div(hostScalar(correction(options.betas[1], step))).sqrt().add(options.eps);
+    const denominator = second
+      .div(hostScalar(correction(options.betas[1], step)))
+      .sqrt()
+      .add(options.eps);
     const own = hostScalar(["neg", ["mul", lr, ["sub", 1, now]]]).div(product.rsub(1));
     const ahead = hostScalar(["neg", ["mul", lr, next]]).div(product.mul(hostScalar(next)).rsub(1));
     param.addcdiv_(grad, denominator, { value: own });

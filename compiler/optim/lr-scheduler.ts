@@ -6,7 +6,7 @@ import type { ManifestScheduler } from "../../ir/artifact/manifest.ts";
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import { activeTrace } from "../trace/trace.ts";
-import type { CommonOptions, Optimizer } from "./optimizer.ts";
+import type { Optimizer } from "./optimizer.ts";
 
 /** When a scheduler steps: after each epoch (default), or after each optimizer step. */
 export type When = { readonly per?: "epoch" | "step" };
@@ -14,7 +14,7 @@ export type When = { readonly per?: "epoch" | "step" };
 type Options = ManifestScheduler["options"];
 
 /** Any optimizer. */
-type AnyOptimizer = Pick<Optimizer<CommonOptions>, "name">;
+type AnyOptimizer = Pick<Optimizer, "name">;
 
 /** Marks schedulers of every copy of the library. */
 export const schedulerBrand: unique symbol = Symbol.for("kiln.scheduler");
@@ -82,7 +82,10 @@ export class StepLR extends PlainScheduler {
 
 /** lr · gamma at each milestone. */
 export class MultiStepLR extends PlainScheduler {
-  constructor(optimizer: AnyOptimizer, options: { readonly milestones: readonly number[]; readonly gamma?: number } & When) {
+  constructor(
+    optimizer: AnyOptimizer,
+    options: { readonly milestones: readonly number[]; readonly gamma?: number } & When,
+  ) {
     super("MultiStepLR", optimizer, { ...options, milestones: [...options.milestones] }, { gamma: 0.1 });
   }
 }
@@ -90,7 +93,7 @@ export class MultiStepLR extends PlainScheduler {
 /** lr · gamma every step. */
 export class ExponentialLR extends PlainScheduler {
   constructor(optimizer: AnyOptimizer, options: { readonly gamma: number } & When) {
-    super("ExponentialLR", optimizer, options, {  });
+    super("ExponentialLR", optimizer, options, {});
   }
 }
 
@@ -103,28 +106,60 @@ export class CosineAnnealingLR extends PlainScheduler {
 
 /** Half a cosine from the first rate to `etaMin` in `t0` steps, then again, `tMult` times as long each time. */
 export class CosineAnnealingWarmRestarts extends PlainScheduler {
-  constructor(optimizer: AnyOptimizer, options: { readonly t0: number; readonly tMult?: number; readonly etaMin?: number } & When) {
+  constructor(
+    optimizer: AnyOptimizer,
+    options: { readonly t0: number; readonly tMult?: number; readonly etaMin?: number } & When,
+  ) {
     super("CosineAnnealingWarmRestarts", optimizer, options, { tMult: 1, etaMin: 0 });
   }
 }
 
 /** Up to `maxLr` and down again in `totalSteps` steps (Smith and Topin, 2018). */
 export class OneCycleLR extends PlainScheduler {
-  constructor(optimizer: AnyOptimizer, options: { readonly maxLr: number; readonly totalSteps: number; readonly pctStart?: number; readonly annealStrategy?: "cos" | "linear"; readonly cycleMomentum?: boolean; readonly baseMomentum?: number; readonly maxMomentum?: number; readonly divFactor?: number; readonly finalDivFactor?: number; readonly threePhase?: boolean } & When) {
-    super("OneCycleLR", optimizer, options, { pctStart: 0.3, annealStrategy: "cos", cycleMomentum: true, baseMomentum: 0.85, maxMomentum: 0.95, divFactor: 25, finalDivFactor: 1e4, threePhase: false });
+  constructor(
+    optimizer: AnyOptimizer,
+    options: {
+      readonly maxLr: number;
+      readonly totalSteps: number;
+      readonly pctStart?: number;
+      readonly annealStrategy?: "cos" | "linear";
+      readonly cycleMomentum?: boolean;
+      readonly baseMomentum?: number;
+      readonly maxMomentum?: number;
+      readonly divFactor?: number;
+      readonly finalDivFactor?: number;
+      readonly threePhase?: boolean;
+    } & When,
+  ) {
+    super("OneCycleLR", optimizer, options, {
+      pctStart: 0.3,
+      annealStrategy: "cos",
+      cycleMomentum: true,
+      baseMomentum: 0.85,
+      maxMomentum: 0.95,
+      divFactor: 25,
+      finalDivFactor: 1e4,
+      threePhase: false,
+    });
   }
 }
 
 /** The first rate times a factor that goes from `startFactor` to `endFactor` in `totalIters` steps. */
 export class LinearLR extends PlainScheduler {
-  constructor(optimizer: AnyOptimizer, options: { readonly startFactor?: number; readonly endFactor?: number; readonly totalIters?: number } & When = {}) {
+  constructor(
+    optimizer: AnyOptimizer,
+    options: { readonly startFactor?: number; readonly endFactor?: number; readonly totalIters?: number } & When = {},
+  ) {
     super("LinearLR", optimizer, options, { startFactor: 1 / 3, endFactor: 1, totalIters: 5 });
   }
 }
 
 /** The first rate times `factor` for `totalIters` steps, then the first rate. */
 export class ConstantLR extends PlainScheduler {
-  constructor(optimizer: AnyOptimizer, options: { readonly factor?: number; readonly totalIters?: number } & When = {}) {
+  constructor(
+    optimizer: AnyOptimizer,
+    options: { readonly factor?: number; readonly totalIters?: number } & When = {},
+  ) {
     super("ConstantLR", optimizer, options, { factor: 1 / 3, totalIters: 5 });
   }
 }
@@ -138,15 +173,58 @@ export class PolynomialLR extends PlainScheduler {
 
 /** Between `baseLr` and `maxLr` and back (Smith, 2017). */
 export class CyclicLR extends PlainScheduler {
-  constructor(optimizer: AnyOptimizer, options: { readonly baseLr: number; readonly maxLr: number; readonly stepSizeUp?: number; readonly stepSizeDown?: number; readonly mode?: "triangular" | "triangular2" | "exp_range"; readonly gamma?: number; readonly cycleMomentum?: boolean; readonly baseMomentum?: number; readonly maxMomentum?: number } & When) {
-    super("CyclicLR", optimizer, options, { stepSizeUp: 2000, mode: "triangular", gamma: 1, cycleMomentum: true, baseMomentum: 0.8, maxMomentum: 0.9 });
+  constructor(
+    optimizer: AnyOptimizer,
+    options: {
+      readonly baseLr: number;
+      readonly maxLr: number;
+      readonly stepSizeUp?: number;
+      readonly stepSizeDown?: number;
+      readonly mode?: "triangular" | "triangular2" | "exp_range";
+      readonly gamma?: number;
+      readonly cycleMomentum?: boolean;
+      readonly baseMomentum?: number;
+      readonly maxMomentum?: number;
+    } & When,
+  ) {
+    super("CyclicLR", optimizer, options, {
+      stepSizeUp: 2000,
+      mode: "triangular",
+      gamma: 1,
+      cycleMomentum: true,
+      baseMomentum: 0.8,
+      maxMomentum: 0.9,
+    });
   }
 }
 
 /** lr · factor when a metric has not improved for `patience` steps. `metric`: the name of a step's result. */
 export class ReduceLROnPlateau extends PlainScheduler {
-  constructor(optimizer: AnyOptimizer, options: { readonly metric?: string; readonly mode?: "min" | "max"; readonly factor?: number; readonly patience?: number; readonly threshold?: number; readonly thresholdMode?: "rel" | "abs"; readonly cooldown?: number; readonly minLr?: number; readonly eps?: number } & When = {}) {
-    super("ReduceLROnPlateau", optimizer, options, { metric: "loss", mode: "min", factor: 0.1, patience: 10, threshold: 1e-4, thresholdMode: "rel", cooldown: 0, minLr: 0, eps: 1e-8 });
+  constructor(
+    optimizer: AnyOptimizer,
+    options: {
+      readonly metric?: string;
+      readonly mode?: "min" | "max";
+      readonly factor?: number;
+      readonly patience?: number;
+      readonly threshold?: number;
+      readonly thresholdMode?: "rel" | "abs";
+      readonly cooldown?: number;
+      readonly minLr?: number;
+      readonly eps?: number;
+    } & When = {},
+  ) {
+    super("ReduceLROnPlateau", optimizer, options, {
+      metric: "loss",
+      mode: "min",
+      factor: 0.1,
+      patience: 10,
+      threshold: 1e-4,
+      thresholdMode: "rel",
+      cooldown: 0,
+      minLr: 0,
+      eps: 1e-8,
+    });
   }
 }
 
@@ -187,7 +265,10 @@ export class MultiplicativeLR extends TableScheduler {
 function nested(schedulers: readonly LRScheduler[], times: number): Options {
   const parts = schedulers.flatMap((scheduler, i): [string, Options[string]][] => [
     [`${i}.kind`, scheduler.kind],
-    ...Object.entries(scheduler.options(times)).map(([key, value]): [string, Options[string]] => [`${i}.${key}`, value]),
+    ...Object.entries(scheduler.options(times)).map(([key, value]): [string, Options[string]] => [
+      `${i}.${key}`,
+      value,
+    ]),
   ]);
   return { count: schedulers.length, ...Object.fromEntries(parts) };
 }

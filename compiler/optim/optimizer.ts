@@ -168,7 +168,8 @@ function groupsOf<O extends CommonOptions>(params: Params<O>, defaults: O, owner
   if (plain.length > 0) groups.unshift({ params: plain, options: defaults });
   const all = groups.flatMap((group) => group.params);
   if (all.length === 0) throw fail(messages.noParameters(owner), currentTrace().here());
-  if (!all.every((param) => param instanceof Parameter)) throw fail(messages.notAParameter(owner), currentTrace().here());
+  if (!all.every((param) => param instanceof Parameter))
+    throw fail(messages.notAParameter(owner), currentTrace().here());
   if (new Set(all).size !== all.length) throw fail(messages.parameterTwice(owner), currentTrace().here());
   for (const { options } of groups) {
     for (const option of ["lr", "weightDecay"] as const) {
@@ -184,7 +185,7 @@ function groupsOf<O extends CommonOptions>(params: Params<O>, defaults: O, owner
 
 /** A number that the host computes in float64 before each step. */
 export function hostScalar(expr: HostExpr): Tensor {
-  return wrap(currentTrace("step").g.hostScalar({ expr }));
+  return wrap(currentTrace("step").hostScalar(expr));
 }
 
 /** The gradient with weight decay added to it (L2 penalty). */

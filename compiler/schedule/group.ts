@@ -170,7 +170,7 @@ function placeReduction(state: State, node: Node): void {
     ...hostsOf(state, read),
     ...read.flatMap(({ node: value }) => [...(state.rowReaders.get(value) ?? [])]),
   ];
-  const host = latestFirst(hosts).find(
+  const host = deepestFirst(hosts).find(
     (group) => fits(group) && mayJoin(state, group, read) && readsOwnRow(state, group, operand, read),
   );
   if (host === undefined) {
@@ -202,8 +202,23 @@ function hostsOf(state: State, read: readonly Reached[]): Group[] {
   return read.flatMap(({ node }) => state.owner.get(node) ?? []);
 }
 
-function latestFirst(groups: readonly Group[]): Group[] {
-  return [...new Set(groups)].toSorted((a, b) => b.id - a.id);
+/**
+ * Groups in the order in which a value would rather join them: the one that waits for the longest chain of others first,
+ * since that chain does not grow by what the value adds; among equals the latest.
+ */
+function deepestFirst(groups: readonly Group[]): Group[] {
+  const depths = new Map<Group, number>();
+  return [...new Set(groups)].toSorted((a, b) => depthOf(b, depths) - depthOf(a, depths) || b.id - a.id);
+}
+
+/** Length of the longest chain of groups that a group waits for. */
+function depthOf(group: Group, known: Map<Group, number>): number {
+  const before = known.get(group);
+  if (before !== undefined) return before;
+  let depth = 0;
+  for (const needed of group.needs) depth = Math.max(depth, depthOf(needed, known) + 1);
+  known.set(group, depth);
+  return depth;
 }
 
 function readsOwnRow(state: State, host: Group, operand: Node, read: readonly Reached[]): boolean {
@@ -218,7 +233,7 @@ function readsOwnRow(state: State, host: Group, operand: Node, read: readonly Re
  */
 function keepOperand(state: State, operand: Node, read: readonly Reached[]): void {
   if (isBoundary(state.stored, operand)) return;
-  for (const host of latestFirst(hostsOf(state, read))) {
+  for (const host of deepestFirst(hostsOf(state, read))) {
     const own = read.filter(({ node }) => state.owner.get(node) === host);
     const parts = own.reduce((bytes, { node }) => bytes + byteLength(node.type), 0);
     if (parts < 2 * byteLength(operand.type)) continue;
@@ -232,7 +247,7 @@ function keepOperand(state: State, operand: Node, read: readonly Reached[]): voi
 function placeStored(state: State, node: Node): void {
   const shape = node.type.shape;
   const read = reads(state, node, shape);
-  for (const host of latestFirst(hostsOf(state, read))) {
+  for (const host of deepestFirst(hostsOf(state, read))) {
     const store = storeIn(state, host, node, read);
     if (store === undefined || !mayJoin(state, host, read)) continue;
     host.stores.push(store);

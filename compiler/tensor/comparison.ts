@@ -3,7 +3,15 @@ import { at, type DType } from "../../ir/type.ts";
 import { make, nodeOf } from "../trace/handle.ts";
 import type { Tensor } from "../trace/tensor.ts";
 import { currentTrace } from "../trace/trace.ts";
-import { alignOperands, broadcastNode, castNode, commonShape, requireOperand, resultType, type Operand } from "./promote.ts";
+import {
+  alignOperands,
+  broadcastNode,
+  castNode,
+  commonShape,
+  requireOperand,
+  resultType,
+  type Operand,
+} from "./promote.ts";
 
 type CompareOp = "eq" | "ne" | "lt" | "le" | "gt" | "ge";
 type LogicOp = "and" | "or" | "xor";

@@ -56,14 +56,22 @@ export function arange(start: number, end?: number, step: number = 1, { dtype }:
 }
 
 /** `steps` numbers at equal distances from `start` to `end`, both included. */
-export function linspace(start: number, end: number, steps: number, { dtype = defaultFloat }: CreateOptions = {}): Tensor {
+export function linspace(
+  start: number,
+  end: number,
+  steps: number,
+  { dtype = defaultFloat }: CreateOptions = {},
+): Tensor {
   const trace = currentTrace("linspace");
   return trace.at(trace.here(), () => {
     const index = wrap(trace.g.iota({ axis: 0, dtype, shape: [steps] }));
     const step = steps > 1 ? (end - start) / (steps - 1) : 0;
     // From the nearer end, as PyTorch does, so that both ends are exact.
     const low = index.mul(step).add(start);
-    const high = index.rsub(steps - 1).mul(-step).add(end);
+    const high = index
+      .rsub(steps - 1)
+      .mul(-step)
+      .add(end);
     return low.where(index.lt(Math.floor(steps / 2)), high);
   });
 }
@@ -165,12 +173,11 @@ export function cat(tensors: readonly Tensor[], dim: number = 0): Tensor {
   const trace = currentTrace("cat");
   return trace.at(trace.here(), () => {
     const [first] = tensors;
-    if (first === undefined || !tensors.every(isHandle)) throw fail(messages.notATensor("cat", "an empty list"), trace.here());
+    if (first === undefined || !tensors.every(isHandle))
+      throw fail(messages.notATensor("cat", "an empty list"), trace.here());
     const axis = normaliseAxis("cat", dim, first.type);
     const dtype = resultType(tensors);
-    return first[make](
-      trace.g.concat(...tensors.map((part) => nodeOf(part.to(dtype), "cat")), { axis }),
-    );
+    return first[make](trace.g.concat(...tensors.map((part) => nodeOf(part.to(dtype), "cat")), { axis }));
   });
 }
 

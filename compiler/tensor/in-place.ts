@@ -87,7 +87,11 @@ export const inPlaceMethods: InPlaceMethods = {
     const trace = currentTrace("mul_");
     if (trace.kind === "setup" && typeof other === "number") {
       const state = stateOf("mul_", this);
-      const step = (nameOf: (state: State) => string): InitStep => ({ kind: "scale", state: nameOf(state), factor: other });
+      const step = (nameOf: (state: State) => string): InitStep => ({
+        kind: "scale",
+        state: nameOf(state),
+        factor: other,
+      });
       trace.program.addStep({ state, draws: false, from: undefined, step });
       return this;
     }

@@ -62,7 +62,10 @@ export const indexingMethods: IndexingMethods = {
   gather(dim, index) {
     const trace = currentTrace("gather");
     return trace.at(trace.here(), () => {
-      if (this.ndim === 0) return this.reshape([1]).gather(0, index.reshape([1])).reshape([]);
+      if (this.ndim === 0)
+        return this.reshape([1])
+          .gather(0, index.reshape([1]))
+          .reshape([]);
       const axis = normaliseAxis("gather", dim, this.type);
       return this[make](trace.g.takeAlong(nodeOf(this), indexNode("gather", index), { axis }));
     });

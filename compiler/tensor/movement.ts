@@ -63,7 +63,8 @@ function partLengths(extent: number, parts: number | readonly number[], type: Te
       throw fail(messages.badSplit(type, parts), currentTrace("split").here());
     return parts;
   }
-  if (!Number.isSafeInteger(parts) || parts < 1) throw fail(messages.badSplit(type, [parts]), currentTrace("split").here());
+  if (!Number.isSafeInteger(parts) || parts < 1)
+    throw fail(messages.badSplit(type, [parts]), currentTrace("split").here());
   return Array.from({ length: Math.ceil(extent / parts) }, (_, i) => Math.min(parts, extent - i * parts));
 }
 
@@ -195,9 +196,18 @@ export const movementMethods: MovementMethods = {
     if (missing < 0 || !counts.every((count) => Number.isSafeInteger(count) && count >= 0))
       throw fail(messages.badRepeat(this.type, counts), currentTrace("repeat").here());
     const shape = counts.map((_, axis) => this.shape[axis - missing] ?? 1);
-    const spaced = reshapeTo(this, shape.flatMap((extent) => [1, extent]));
-    const tiled = broadcastTensor(spaced, shape.flatMap((extent, axis) => [at(counts, axis), extent]));
-    return reshapeTo(tiled, shape.map((extent, axis) => extent * at(counts, axis)));
+    const spaced = reshapeTo(
+      this,
+      shape.flatMap((extent) => [1, extent]),
+    );
+    const tiled = broadcastTensor(
+      spaced,
+      shape.flatMap((extent, axis) => [at(counts, axis), extent]),
+    );
+    return reshapeTo(
+      tiled,
+      shape.map((extent, axis) => extent * at(counts, axis)),
+    );
   },
   flip(...dims) {
     const given = list(dims);

@@ -25,9 +25,7 @@ function newState(what: string, data: Tensor, options: { role: State["role"]; re
     state.requiresGrad = options.requiresGrad;
     return from;
   }
-  const state = trace.program.addState(
-    new State({ ...options, type: data.type, source: trace.here(), adopted: true }),
-  );
+  const state = trace.program.addState(new State({ ...options, type: data.type, source: trace.here(), adopted: true }));
   initialise(trace, state, trace.resolve(from));
   return { kind: "state", state };
 }

@@ -18,25 +18,26 @@ const deep = 200;
 
 /**
  * The place of the first frame outside this package, or `undefined` if there is none. `root`: folder that file names
- * are made relative to, where they lie below it.
+ * are made relative to, where they lie below it; without it they stay absolute.
  */
-export function captureSource(root: string): SourceLocation | undefined {
+export function captureSource(root: string | undefined): SourceLocation | undefined {
   return firstForeignFrame(callSites(shallow), root) ?? firstForeignFrame(callSites(deep), root);
 }
 
 function callSites(limit: number): readonly NodeJS.CallSite[] {
-  const { prepareStackTrace, stackTraceLimit } = Error;
+  const prepareStackTrace: unknown = Reflect.get(Error, "prepareStackTrace");
+  const { stackTraceLimit } = Error;
   const holder: { stack?: unknown } = {};
   Error.stackTraceLimit = limit;
   Error.prepareStackTrace = (_, sites) => sites;
   Error.captureStackTrace(holder, captureSource);
   const { stack } = holder;
-  Error.prepareStackTrace = prepareStackTrace;
+  Reflect.set(Error, "prepareStackTrace", prepareStackTrace);
   Error.stackTraceLimit = stackTraceLimit;
   return Array.isArray(stack) ? stack : [];
 }
 
-function firstForeignFrame(sites: readonly NodeJS.CallSite[], root: string): SourceLocation | undefined {
+function firstForeignFrame(sites: readonly NodeJS.CallSite[], root: string | undefined): SourceLocation | undefined {
   for (const site of sites) {
     const name = site.getFileName();
     if (name === null || name === undefined || name.startsWith("node:")) continue;
@@ -48,7 +49,8 @@ function firstForeignFrame(sites: readonly NodeJS.CallSite[], root: string): Sou
 }
 
 /** `file` relative to `root` with forward slashes if it lies below, else unchanged. */
-export function relativeFile(file: string, root: string): string {
+export function relativeFile(file: string, root: string | undefined): string {
+  if (root === undefined) return file;
   const path = relative(root, file);
   return path.startsWith("..") || isAbsolute(path) ? file : path.split(sep).join("/");
 }

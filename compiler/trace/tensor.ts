@@ -17,12 +17,14 @@ import { indexingMethods, type IndexingMethods } from "../tensor/indexing.ts";
 import { inPlaceMethods, type InPlaceMethods } from "../tensor/in-place.ts";
 import { linearMethods, type LinearMethods } from "../tensor/linear.ts";
 import { movementMethods, type MovementMethods } from "../tensor/movement.ts";
+import { neuralMethods, type NeuralMethods } from "../tensor/neural.ts";
 import { normaliseAxis } from "../tensor/axes.ts";
 import { reductionMethods, type ReductionMethods } from "../tensor/reduction.ts";
 import { brand, make, origin } from "./handle.ts";
 import { activeTrace, currentTrace, type Origin } from "./trace.ts";
 
 /** The operations of a tensor, by family. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- the static block below installs exactly these
 export interface Tensor
   extends
     ArithmeticMethods,
@@ -33,9 +35,11 @@ export interface Tensor
     InPlaceMethods,
     LinearMethods,
     MovementMethods,
+    NeuralMethods,
     ReductionMethods {}
 
 /** A symbolic tensor: a value of the step being traced, or a state of the program. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
 export class Tensor {
   static {
     Object.assign(
@@ -48,6 +52,7 @@ export class Tensor {
       inPlaceMethods,
       linearMethods,
       movementMethods,
+      neuralMethods,
       reductionMethods,
     );
   }
@@ -141,7 +146,10 @@ export class Tensor {
    * Adds the gradient of this scalar to `.grad` of every leaf that it depends on. `gradient`: the cotangent of a tensor
    * that is not a scalar. `createGraph`: whether the gradients can be differentiated again.
    */
-  backward(gradient?: Tensor, options: { readonly createGraph?: boolean; readonly inputs?: readonly Tensor[] } = {}): void {
+  backward(
+    gradient?: Tensor,
+    options: { readonly createGraph?: boolean; readonly inputs?: readonly Tensor[] } = {},
+  ): void {
     backward(this, gradient, options);
   }
 
@@ -187,7 +195,9 @@ export class Tensor {
 
   /** A value is not there while tracing: always a `UserError`. */
   [Symbol.toPrimitive](hint: string): never {
-    return this.#refuse(hint === "string" ? "conversion to text" : "arithmetic or comparison with JavaScript operators");
+    return this.#refuse(
+      hint === "string" ? "conversion to text" : "arithmetic or comparison with JavaScript operators",
+    );
   }
 
   /** The number of parts is known but they are not separate tensors: `unbind` gives them. Always a `UserError`. */
@@ -203,6 +213,7 @@ export class Tensor {
 /** Whether `x` is a tensor; one of another copy of the library is a `UserError`. */
 export function isTensor(x: unknown): x is Tensor {
   if (x instanceof Tensor) return true;
-  if (typeof x === "object" && x !== null && brand in x) throw fail(messages.twoCopies("a tensor"), activeTrace()?.here());
+  if (typeof x === "object" && x !== null && brand in x)
+    throw fail(messages.twoCopies("a tensor"), activeTrace()?.here());
   return false;
 }

@@ -3,6 +3,7 @@
  * whether a gradient flows through it, holds what the entry has read and written of the state, and the token that orders
  * its draws. `runTrace` makes a trace the current one; there is never more than one.
  */
+import type { HostExpr } from "../../ir/artifact/host-expr.ts";
 import { fail, type SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import {
@@ -62,6 +63,7 @@ export class Trace {
   readonly #reads: Map<State, { flowing?: Node; plain?: Node }> = new Map();
   readonly #imported: Map<Node, Node> = new Map();
   readonly #setupReads: Map<Node, State> = new Map();
+  readonly #scalars: Map<string, Node> = new Map();
   readonly #modules: string[] = [];
   #place: SourceLocation | undefined = undefined;
   #token: Node | undefined = undefined;
@@ -84,7 +86,7 @@ export class Trace {
     if (this.#place !== undefined) return this.#place;
     const place = captureSource(this.program.root);
     const module = this.#modules.at(-1);
-    return place === undefined || module === undefined ? place : { ...place, module };
+    return place === undefined || module === undefined || module === "" ? place : { ...place, module };
   }
 
   /** Runs `body` with every node attributed to `place`: for composed ops, and for gradients of an op. */
@@ -183,6 +185,14 @@ export class Trace {
     return node;
   }
 
+  /** A host scalar; the same formula is one node. */
+  hostScalar(expr: HostExpr): Node {
+    const key = JSON.stringify(expr);
+    const node = this.#scalars.get(key) ?? this.g.hostScalar({ expr });
+    this.#scalars.set(key, node);
+    return node;
+  }
+
   /** A tensor drawn in `setup`: a state without an owner yet, with its draw as the next initialisation step. */
   drawState(draw: SetupDraw): State {
     const type: TensorType = { dtype: "f32", shape: draw.shape };
@@ -254,9 +264,7 @@ export class Trace {
     const state = setup.setupRead(node);
     if (state !== undefined) throw fail(messages.computedInSetup(), this.here());
     const inputs = node.inputs.map((input) => this.#import(setup, input));
-    const copy = this.at(node.source, () =>
-      this.withGrad(false, () => this.#append(node.op, inputs, node.attrs)),
-    );
+    const copy = this.at(node.source, () => this.withGrad(false, () => this.#append(node.op, inputs, node.attrs)));
     this.#imported.set(node, copy);
     return copy;
   }
@@ -277,7 +285,8 @@ export function activeTrace(): Trace | undefined {
 
 /** Runs `body` with `trace` as the current one. Traces do not nest. */
 export function runTrace<T>(trace: Trace, body: () => T): T {
-  if (current !== undefined) throw fail(messages.nestedTrace(current.name, trace.name), captureSource(trace.program.root));
+  if (current !== undefined)
+    throw fail(messages.nestedTrace(current.name, trace.name), captureSource(trace.program.root));
   current = trace;
   try {
     const result = body();

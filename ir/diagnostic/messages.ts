@@ -1372,34 +1372,6 @@ export function classTarget(loss: string, input: TensorType, target: TensorType)
   });
 }
 
-// ---- K13xx: the model file ----
-
-/** There is no file or folder at the path of the model. */
-export function modelNotFound(path: string): Diagnostic {
-  return user("K1301", `there is no model at ${printable(path)}`, {
-    expected: "the path of a model file, or of a folder with a model.ts",
-    got: printable(path),
-  });
-}
-
-/** A folder holds no model file. */
-export function noModelInFolder(path: string, names: readonly string[]): Diagnostic {
-  return user("K1302", `there is no model file in ${printable(path)}`, { expected: `one of ${names.join(", ")}` });
-}
-
-/** A model file is not TypeScript that can be run by removing its types. */
-export function modelSyntax(message: string): Diagnostic {
-  return user("K1303", "the model file cannot be read", {
-    got: printable(message),
-    hint: "Types are removed and nothing is rewritten: use string unions instead of enums, modules instead of namespaces, and fields instead of parameter properties.",
-  });
-}
-
-/** A model file threw while it was run. */
-export function modelThrows(file: string, message: string): Diagnostic {
-  return user("K1304", `running ${printable(file)} failed`, { got: printable(message) });
-}
-
 /** `optimizer.step()` in `setup`. */
 export function stepInSetup(): Diagnostic {
   return user("K1210", "`step()` is called in setup()", { hint: "Call it in trainStep, after backward()." });
@@ -1437,4 +1409,86 @@ export function schedulerStep(): Diagnostic {
 /** A scheduler's function gave no number. */
 export function badFactor(kind: string, got: number): Diagnostic {
   return user("K1215", `\`${printable(kind)}\`: the function must give finite numbers`, { got: String(got) });
+}
+
+// ---- K13xx: the training definition and the model file ----
+
+/** A step returned something that is no record of tensors. */
+export function badResults(entry: string, got: string): Diagnostic {
+  return user("K1301", `\`${printable(entry)}\` returns no results`, {
+    expected: "an object of tensors, such as { loss }",
+    got,
+  });
+}
+
+/** A result of a step is not a tensor. */
+export function badResult(entry: string, name: string, got: string): Diagnostic {
+  return user("K1302", `result \`${printable(name)}\` of \`${printable(entry)}\` is not a tensor`, { got });
+}
+
+/** A part of a training definition is missing or of the wrong kind. */
+export function badDefinition(name: string, expected: string, got: string): Diagnostic {
+  return user("K1303", `defineTraining: bad \`${printable(name)}\``, {
+    expected,
+    got: got === "undefined" ? "nothing" : printable(got),
+  });
+}
+
+/** A training definition has a part that means nothing. */
+export function unknownDefinitionKey(name: string, known: readonly string[]): Diagnostic {
+  return user("K1304", `defineTraining does not know \`${printable(name)}\``, { expected: known.join(", ") });
+}
+
+/** `data()` gives no loader to train on. */
+export function noTrainLoader(names: readonly string[]): Diagnostic {
+  return user("K1305", "data() gives no loader named `train`", {
+    got: names.map(printable).join(", ") || "no loader",
+    hint: "Return { train: new DataLoader(…), test: new DataLoader(…) }.",
+  });
+}
+
+/** A metric that no step returns. */
+export function unknownMetric(name: string, known: readonly string[]): Diagnostic {
+  return user("K1306", `no step returns the metric \`${printable(name)}\``, { expected: known.map(printable).join(", ") });
+}
+
+/** A `lambda` transform returned no tensor. */
+export function badLambda(got: string): Diagnostic {
+  return user("K1307", "a `lambda` transform must return a tensor", { got });
+}
+
+/** The model file is not there. */
+export function modelNotFound(path: string): Diagnostic {
+  return user("K1308", `there is no model at ${printable(path)}`, {
+    expected: "a model file, or a folder with a model.ts",
+  });
+}
+
+/** The model file is not valid TypeScript, or uses what cannot be stripped. */
+export function modelSyntax(reason: string, isUnsupported: boolean): Diagnostic {
+  return user("K1309", `the model does not parse: ${printable(reason)}`, {
+    ...(isUnsupported
+      ? { hint: "Types are stripped, not compiled: instead of enum, namespace and parameter properties use plain values." }
+      : {}),
+  });
+}
+
+/** A module that the model imports is not there, or lacks what is imported. */
+export function modelImport(reason: string): Diagnostic {
+  return user("K1310", `an import of the model fails: ${printable(reason)}`, {
+    hint: "Relative imports need their file extension (./data.ts); packages must be installed in the model's project.",
+  });
+}
+
+/** The model file threw an error of its own while it was read. */
+export function modelFailed(reason: string): Diagnostic {
+  return user("K1311", `the model file fails while it is read: ${printable(reason)}`);
+}
+
+/** The model file exports no definition. */
+export function noDefinition(got: string): Diagnostic {
+  return user("K1312", "the model file does not export a training definition as default", {
+    expected: "export default defineTraining({ … })",
+    got: printable(got),
+  });
 }

@@ -2,7 +2,7 @@
  * What scalar operations give on each element type: the float64 meaning of `scalar.ts`, rounded to float32 or wrapped to
  * an integer. Values are JavaScript numbers throughout; i64 is exact up to 2^53. Half precision has no arithmetic.
  */
-import { invariant } from "../diagnostic/diagnostic.ts";
+import { invariant, unreachable } from "../diagnostic/diagnostic.ts";
 import { dtypeBytes, isInteger, type DType } from "../type.ts";
 import { scalarOps, type ScalarOp } from "./scalar.ts";
 
@@ -11,6 +11,7 @@ export type Operation = (x: number, y: number, z: number) => number;
 
 /** Rounds a number to an element type; integers wrap around and lose the sign of zero. */
 export function rounding(dtype: DType): (value: number) => number {
+  invariant(dtype !== "f16" && dtype !== "bf16", `loop IR does not compute with ${dtype}`);
   switch (dtype) {
     case "f32":
       return Math.fround;
@@ -28,9 +29,8 @@ export function rounding(dtype: DType): (value: number) => number {
       return (value) => value + 0;
     case "bool":
       return (value) => (value === 0 ? 0 : 1);
-    case "f16":
-    case "bf16":
-      invariant(false, `loop IR does not compute with ${dtype}`);
+    default:
+      return unreachable(dtype);
   }
 }
 
@@ -46,20 +46,14 @@ export function operation(op: ScalarOp, dtype: DType): Operation {
 /** Operations that integers have in another way than floats. */
 function integerOperation(op: ScalarOp, dtype: DType, round: (value: number) => number): Operation | undefined {
   const multiply: Operation = dtype === "i64" ? (x, y) => x * y + 0 : (x, y) => round(Math.imul(x, y));
-  switch (op) {
-    case "mul":
-      return multiply;
-    case "fma":
-      return (x, y, z) => round(multiply(x, y, 0) + z);
-    case "div":
-      return (x, y) => (y === 0 ? 0 : round(Math.trunc(x / y)));
-    case "mod":
-      return (x, y) => (y === 0 ? 0 : round(x % y));
-    case "pow":
-      return (x, y) => power(x, y, dtype);
-    default:
-      return undefined;
-  }
+  const special: Partial<Readonly<Record<ScalarOp, Operation>>> = {
+    mul: multiply,
+    fma: (x, y, z) => round(multiply(x, y, 0) + z),
+    div: (x, y) => (y === 0 ? 0 : round(Math.trunc(x / y))),
+    mod: (x, y) => (y === 0 ? 0 : round(x % y)),
+    pow: (x, y) => power(x, y, dtype),
+  };
+  return special[op];
 }
 
 /** Powers wrap around; a negative exponent gives 0 but for the bases 1 and -1. */

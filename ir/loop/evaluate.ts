@@ -2,7 +2,7 @@
  * Expressions of loop IR as JavaScript functions of the lane: each expression is translated once, then called for every
  * element, so that kernels with millions of operations run in about a second.
  */
-import { invariant } from "../diagnostic/diagnostic.ts";
+import { invariant, unreachable } from "../diagnostic/diagnostic.ts";
 import { conversion, operation, rounding } from "./arithmetic.ts";
 import type { LoopMemory } from "./memory.ts";
 import type { Expr } from "./loop.ts";
@@ -47,6 +47,8 @@ export function evaluator(expr: Expr, frame: Frame): Evaluate {
     }
     case "scalar":
       return scalarEvaluator(expr, frame);
+    default:
+      return unreachable(expr);
   }
 }
 

@@ -4,7 +4,7 @@
  * or two iterations of a vector loop that touch what one of them writes. What differs from a target's result is rounding
  * alone: targets may fuse multiply-adds and add up a vector loop's reduction in another order.
  */
-import { fail, invariant } from "../diagnostic/diagnostic.ts";
+import { fail, invariant, unreachable } from "../diagnostic/diagnostic.ts";
 import { kernelFault } from "../diagnostic/messages.ts";
 import type { DType } from "../type.ts";
 import { evaluator, type Frame } from "./evaluate.ts";
@@ -128,6 +128,8 @@ function translate(stmt: Stmt, scope: Scope, places: Map<string, number>, arrays
       return translateCheck(stmt, scope);
     case "note":
       return () => undefined;
+    default:
+      return unreachable(stmt);
   }
 }
 
@@ -207,6 +209,7 @@ function arrayOf(name: string, scope: Scope): LoopMemory {
 
 /** A fresh, zeroed array for `size` elements of a dtype, as `interpretKernel` takes it. */
 export function loopArray(dtype: DType, size: number): LoopArray {
+  invariant(dtype !== "f16" && dtype !== "bf16", `loop IR does not compute with ${dtype}`);
   switch (dtype) {
     case "f32":
       return new Float32Array(size);
@@ -223,8 +226,7 @@ export function loopArray(dtype: DType, size: number): LoopArray {
       return new Int32Array(size);
     case "i64":
       return new BigInt64Array(size);
-    case "f16":
-    case "bf16":
-      invariant(false, `loop IR does not compute with ${dtype}`);
+    default:
+      return unreachable(dtype);
   }
 }

@@ -2,6 +2,7 @@
  * The printed form of loop IR: one statement a line, infix operators, types where they are not plain from the operands.
  * For people and golden files; equal kernels print equally.
  */
+import { unreachable } from "../diagnostic/diagnostic.ts";
 import type { Draw, Expr, Kernel, Stmt, ValueType } from "./loop.ts";
 import type { ScalarOp } from "./scalar.ts";
 
@@ -86,6 +87,8 @@ function stmtLines(stmt: Stmt, indent: string): string[] {
       return [`${indent}check ${printExpr(stmt.condition)} else ${stmt.code} in ${stmt.status}`];
     case "note":
       return stmt.text.split("\n").map((line) => `${indent}# ${line}`);
+    default:
+      return unreachable(stmt);
   }
 }
 
@@ -98,6 +101,8 @@ export function formatDraw(draw: Draw): string {
       return `normal(${draw.mean}, ${draw.std})`;
     case "bernoulli":
       return `bernoulli(${draw.p})`;
+    default:
+      return unreachable(draw);
   }
 }
 
@@ -132,6 +137,8 @@ function exprText(expr: Expr, level: number): string {
       const text = `${exprText(x, operator.level)} ${operator.text} ${exprText(y, operator.level + 1)}`;
       return operator.level < level ? `(${text})` : text;
     }
+    default:
+      return unreachable(expr);
   }
 }
 
@@ -153,5 +160,7 @@ function formatConstant(type: ValueType, value: number): string {
     case "i16":
     case "i32":
       return `${type.dtype}(${text})`;
+    default:
+      return unreachable(type.dtype);
   }
 }

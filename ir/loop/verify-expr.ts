@@ -2,6 +2,7 @@
  * The rules of loop-IR expressions: names in sight, operands of one type, operations on types that have them. A broken
  * rule is returned as a sentence, for the caller to report with its statement.
  */
+import { unreachable } from "../diagnostic/diagnostic.ts";
 import { isFloat, type DType } from "../type.ts";
 import { indexType, type Expr, type ValueType } from "./loop.ts";
 import { formatValueType, printExpr } from "./print.ts";
@@ -78,6 +79,8 @@ export function verifyExpr(expr: Expr, names: Names): string | undefined {
       }
       return verifyScalar(expr.op, expr.type, expr.args);
     }
+    default:
+      return unreachable(expr);
   }
 }
 
@@ -108,37 +111,19 @@ function verifyScalar(op: ScalarOp, type: ValueType, args: readonly Expr[]): str
   return accepts(op, dtype) ? undefined : `there is no ${op} of ${dtype}`;
 }
 
+/** Operations that are defined on every type. */
+const general: ReadonlySet<ScalarOp> = new Set(["select", "eq", "ne", "lt", "le", "gt", "ge"]);
+
+/** Operations on numbers, integers included. */
+const numeric: ReadonlySet<ScalarOp> = new Set([
+  ...(["max", "min", "neg", "abs", "sign", "add", "sub"] as const),
+  ...(["mul", "div", "mod", "pow", "fma"] as const),
+]);
+
 /** Whether an operation is defined on an element type. */
 export function accepts(op: ScalarOp, dtype: DType): boolean {
-  switch (op) {
-    case "select":
-    case "eq":
-    case "ne":
-    case "lt":
-    case "le":
-    case "gt":
-    case "ge":
-      return true;
-    case "not":
-      return dtype === "bool";
-    case "and":
-    case "or":
-    case "xor":
-      return !isFloat(dtype);
-    case "max":
-    case "min":
-    case "neg":
-    case "abs":
-    case "sign":
-    case "add":
-    case "sub":
-    case "mul":
-    case "div":
-    case "mod":
-    case "pow":
-    case "fma":
-      return dtype !== "bool";
-    default:
-      return isFloat(dtype);
-  }
+  if (general.has(op)) return true;
+  if (op === "not") return dtype === "bool";
+  if (op === "and" || op === "or" || op === "xor") return !isFloat(dtype);
+  return numeric.has(op) ? dtype !== "bool" : isFloat(dtype);
 }

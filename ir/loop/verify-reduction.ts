@@ -3,6 +3,7 @@
  * combining it with something else by its operation, and may look at none of them in between, since every lane has a
  * share of its own until the loop ends.
  */
+import { unreachable } from "../diagnostic/diagnostic.ts";
 import type { Expr, Reduction, Stmt } from "./loop.ts";
 
 /** The rule that a vector loop's body breaks, or `undefined`. `outside`: mutable variables declared before the loop. */
@@ -73,6 +74,8 @@ function operands(stmt: Stmt): Expr[] {
     case "draw":
     case "note":
       return [];
+    default:
+      return unreachable(stmt);
   }
 }
 
@@ -89,5 +92,7 @@ function mentions(expr: Expr, name: string): boolean {
     case "cast":
     case "splat":
       return mentions(expr.arg, name);
+    default:
+      return unreachable(expr);
   }
 }

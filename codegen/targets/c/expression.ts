@@ -3,11 +3,11 @@
  * are cast back after C's promotion, and constants carry their suffix, so that nothing is computed in another precision.
  * Parentheses follow C's precedences; mixed bit operations are always bracketed, as readers expect.
  */
-import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
+import { invariant, unreachable } from "../../../ir/diagnostic/diagnostic.ts";
 import type { Expr, ValueType } from "../../../ir/loop/loop.ts";
 import type { ScalarOp } from "../../../ir/loop/scalar.ts";
 import { isFloat } from "../../../ir/type.ts";
-import { code, Fragment } from "../../source-writer.ts";
+import { code, type Fragment } from "../../source-writer.ts";
 import { cName, elementType, literal } from "./spelling.ts";
 import { maskType, type Support } from "./support.ts";
 
@@ -66,6 +66,8 @@ function toText(expr: Expr, support: Support): Text {
       return castText(expr.type, expr.arg, support);
     case "scalar":
       return scalarText(expr.op, expr.type, expr.args, support);
+    default:
+      return unreachable(expr);
   }
 }
 

@@ -2,7 +2,7 @@
  * How C11 spells names, types and numbers of loop IR. Names of the program are kept readable; what C reserves gets
  * trailing underscores, and all names of ours begin with `kiln_`, so that the two can never meet.
  */
-import { fail } from "../../../ir/diagnostic/diagnostic.ts";
+import { fail, unreachable } from "../../../ir/diagnostic/diagnostic.ts";
 import { dtypeNotInC } from "../../../ir/diagnostic/messages.ts";
 import type { ValueType } from "../../../ir/loop/loop.ts";
 import type { DType } from "../../../ir/type.ts";
@@ -84,6 +84,8 @@ export function literal(dtype: DType, value: number): Fragment {
     case "f16":
     case "bf16":
       throw fail(dtypeNotInC(dtype, `the constant ${value}`));
+    default:
+      return unreachable(dtype);
   }
 }
 

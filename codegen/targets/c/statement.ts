@@ -2,7 +2,7 @@
  * C functions from kernels. A kernel becomes one function of its buffers and of the range of tasks to do; loops stay
  * loops, with a pragma where the compiler is to vectorise or unroll them.
  */
-import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
+import { invariant, unreachable } from "../../../ir/diagnostic/diagnostic.ts";
 import type { BufferParam, Draw, Expr, Kernel, Reduction, Stmt, ValueType } from "../../../ir/loop/loop.ts";
 import { isFloat, type DType } from "../../../ir/type.ts";
 import { code, comment, Fragment, type SourceWriter } from "../../source-writer.ts";
@@ -138,6 +138,8 @@ function reductionClause(reduction: Reduction, scope: Scope): Fragment {
       const own = isFloat(type.dtype) ? scope.support.reduction(reduction.op, type.dtype) : new Fragment(reduction.op);
       return code`reduction(${own} : ${name})`;
     }
+    default:
+      return unreachable(reduction.op);
   }
 }
 

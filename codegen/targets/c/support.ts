@@ -2,6 +2,7 @@
  * The small functions and vector types an emitted program needs beside its kernels: only those that it uses are written,
  * in an order in which each stands before its users. All are `static inline`, so that loops around them vectorise.
  */
+import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
 import type { ValueType } from "../../../ir/loop/loop.ts";
 import type { ScalarOp } from "../../../ir/loop/scalar.ts";
 import { dtypeBytes, isFloat, type DType } from "../../../ir/type.ts";
@@ -148,7 +149,7 @@ export class Support {
     const vector = this.type(type);
     if ((op === "max" || op === "min") && isFloat(type.dtype)) return this.#laneExtremum(op, type, vector);
     const one = this.function(op, { dtype: type.dtype, lanes: 1 });
-    const names = ["x", "y", "z"].slice(0, arity(op)).map((name) => new Fragment(name));
+    const names = ["x", "y", "z"].slice(0, binaryFunctions.has(op) ? 2 : 1).map((name) => new Fragment(name));
     const params = names.map((name) => code`${vector} ${name}`);
     const args = names.map((name) => code`${name}[lane]`);
     return this.#define(
@@ -181,19 +182,8 @@ export function maskType(type: ValueType): ValueType {
 
 const inline = new Fragment("static inline __attribute__((always_inline))");
 
-function arity(op: ScalarOp): number {
-  switch (op) {
-    case "pow":
-    case "atan2":
-    case "mod":
-    case "div":
-    case "max":
-    case "min":
-      return 2;
-    default:
-      return 1;
-  }
-}
+/** Operations of two operands that are functions. */
+const binaryFunctions: ReadonlySet<ScalarOp> = new Set(["pow", "atan2", "mod", "div", "max", "min"]);
 
 /** A vector type, and the same one allowed at any address and over any other type. */
 function vectorTypes(type: ValueType): Fragment {
@@ -215,30 +205,27 @@ function scalarFunction(name: Fragment, op: ScalarOp, dtype: DType): Fragment {
   const wide = dtype === "i32" || dtype === "i64";
   const unsigned = new Fragment(dtype === "i64" ? "uint64_t" : "uint32_t");
   const nan = isFloat(dtype) ? new Fragment(" || x != x") : new Fragment("");
-  switch (op) {
-    case "max":
-      return two(code`return x > y${nan} ? x : y;`);
-    case "min":
-      return two(code`return x < y${nan} ? x : y;`);
-    case "sign":
-      // The sum keeps NaN and the sign of zero, which the comparisons alone would lose.
-      return isFloat(dtype)
+  const makers: Partial<Readonly<Record<ScalarOp, () => Fragment>>> = {
+    max: () => two(code`return x > y${nan} ? x : y;`),
+    min: () => two(code`return x < y${nan} ? x : y;`),
+    // The last choice keeps NaN and the sign of zero, which the comparisons alone would lose.
+    sign: () =>
+      isFloat(dtype)
         ? one(code`return x > 0 ? ${literal(dtype, 1)} : x < 0 ? ${literal(dtype, -1)} : x;`)
-        : one(code`return (${type})((x > 0) - (x < 0));`);
-    case "abs":
-      return one(code`return x < 0 ? (${type})(0 - (${unsigned})x) : x;`);
-    case "div":
-      // The least number divided by -1 overflows, which traps on x86; narrower types are promoted before they divide.
-      return wide
+        : one(code`return (${type})((x > 0) - (x < 0));`),
+    abs: () => one(code`return x < 0 ? (${type})(0 - (${unsigned})x) : x;`),
+    // The least number divided by -1 overflows, which traps on x86; narrower types are promoted before they divide.
+    div: () =>
+      wide
         ? two(code`return y == 0 ? 0 : y == -1 ? (${type})(0 - (${unsigned})x) : x / y;`)
-        : two(code`return y == 0 ? 0 : (${type})(x / y);`);
-    case "mod":
-      return wide ? two(code`return y == 0 || y == -1 ? 0 : x % y;`) : two(code`return y == 0 ? 0 : (${type})(x % y);`);
-    case "pow":
-      return integerPower(name, type, unsigned);
-    default:
-      throw new RangeError(`no function ${op} on ${dtype}`);
-  }
+        : two(code`return y == 0 ? 0 : (${type})(x / y);`),
+    mod: () =>
+      wide ? two(code`return y == 0 || y == -1 ? 0 : x % y;`) : two(code`return y == 0 ? 0 : (${type})(x % y);`),
+    pow: () => integerPower(name, type, unsigned),
+  };
+  const make = makers[op];
+  invariant(make !== undefined, `C has no function for ${op} on ${dtype}`);
+  return make();
 }
 
 /** Powers of integers by squaring, wrapping around; a negative exponent gives 0 but for the bases 1 and -1. */

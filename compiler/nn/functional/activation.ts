@@ -29,7 +29,7 @@ export function elu(x: Tensor, alpha: number = 1): Tensor {
 
 /** Klambauer et al. (2017), with the constants of the paper. */
 export function selu(x: Tensor): Tensor {
-  return composed("selu", () => elu(x, 1.6732632423543772848170429916717).mul(1.0507009873554804934193349852946));
+  return composed("selu", () => elu(x, 1.6732632423543772).mul(1.0507009873554805));
 }
 
 /** x · Φ(x) (Hendrycks and Gimpel, 2016), exactly or by the tanh approximation. */

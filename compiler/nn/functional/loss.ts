@@ -145,7 +145,11 @@ export function l1Loss(input: Tensor, target: Tensor, { reduction }: LossOptions
 }
 
 /** Quadratic within `beta`, linear beyond (Girshick, 2015). */
-export function smoothL1Loss(input: Tensor, target: Tensor, options: LossOptions & { readonly beta?: number } = {}): Tensor {
+export function smoothL1Loss(
+  input: Tensor,
+  target: Tensor,
+  options: LossOptions & { readonly beta?: number } = {},
+): Tensor {
   const { beta = 1, reduction } = options;
   if (beta === 0) return l1Loss(input, target, options);
   return composed("smoothL1Loss", () => {
@@ -156,7 +160,11 @@ export function smoothL1Loss(input: Tensor, target: Tensor, options: LossOptions
 }
 
 /** Quadratic within `delta`, linear beyond (Huber, 1964). */
-export function huberLoss(input: Tensor, target: Tensor, options: LossOptions & { readonly delta?: number } = {}): Tensor {
+export function huberLoss(
+  input: Tensor,
+  target: Tensor,
+  options: LossOptions & { readonly delta?: number } = {},
+): Tensor {
   const { delta = 1, reduction } = options;
   return composed("huberLoss", () => {
     const distance = input.sub(target).abs();
@@ -190,7 +198,11 @@ export function binaryCrossEntropyWithLogits(
   return composed("binaryCrossEntropyWithLogits", () => {
     requireSameShape("binaryCrossEntropyWithLogits", input, target);
     // log(1 + e^-x), from the side where the exponential is at most 1.
-    const softened = input.where(input.lt(0), input.neg()).exp().log1p().add(input.neg().maskedFill(input.ge(0), 0));
+    const softened = input
+      .where(input.lt(0), input.neg())
+      .exp()
+      .log1p()
+      .add(input.neg().maskedFill(input.ge(0), 0));
     const factor = posWeight === undefined ? softened : softened.mul(posWeight.sub(1).mul(target).add(1));
     const loss = target.rsub(1).mul(input).add(factor);
     return reduceLoss(weight === undefined ? loss : loss.mul(weight), reduction);

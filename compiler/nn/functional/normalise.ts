@@ -94,7 +94,10 @@ export function groupNorm(
 /** x with each element (or each part of `maskShape`) set to 0 with probability `p` and scaled by 1 / (1 - p) else. */
 export function dropout(x: Tensor, p: number = 0.5, training: boolean = true, maskShape: Shape = x.shape): Tensor {
   if (!(p >= 0 && p <= 1))
-    throw fail(messages.badLayerOption("dropout", "p", "a probability from 0 to 1", String(p)), currentTrace("dropout").here());
+    throw fail(
+      messages.badLayerOption("dropout", "p", "a probability from 0 to 1", String(p)),
+      currentTrace("dropout").here(),
+    );
   if (!training || p === 0) return x;
   return composed("dropout", () => {
     if (p === 1) return x.mul(0);

@@ -51,7 +51,11 @@ class BatchNorm extends Module {
     return composed("batchNorm", () => {
       if (!this.ranks.includes(x.ndim) || at(x.shape, 1) !== this.numFeatures)
         throw fail(
-          messages.layerInput("BatchNorm", `rank ${this.ranks.join(" or ")}, ${this.numFeatures} channels on axis 1`, x.type),
+          messages.layerInput(
+            "BatchNorm",
+            `rank ${this.ranks.join(" or ")}, ${this.numFeatures} channels on axis 1`,
+            x.type,
+          ),
           currentTrace("batchNorm").here(),
         );
       const { weight, bias, eps } = this;

@@ -1,0 +1,34 @@
+/** The seed MLP: 784-128-10 on handwritten digits, cross-entropy, Adam. Workloads W1 and W1a. */
+import { nn, optim, defineTraining, type Tensor } from "kilnjs";
+import { DataLoader, mnist, transforms } from "kilnjs/data";
+
+class Net extends nn.Module {
+  fc1 = new nn.Linear(28 * 28, 128);
+  fc2 = new nn.Linear(128, 10);
+
+  /** `x`: `[batch, 28, 28]`; gives logits `[batch, 10]`. */
+  forward(x: Tensor): Tensor {
+    return this.fc2.forward(this.fc1.forward(x.flatten(1)).relu());
+  }
+}
+
+export default defineTraining({
+  seed: 0,
+  epochs: 1,
+  data: () => ({
+    train: new DataLoader(mnist({ split: "train", transform: transforms.toTensor() }), { batchSize: 64, shuffle: true }),
+  }),
+  setup() {
+    const model = new Net();
+    const criterion = new nn.CrossEntropyLoss();
+    const optimizer = new optim.Adam(model.parameters(), { lr: 1e-3 });
+    return { model, criterion, optimizer };
+  },
+  trainStep({ model, criterion, optimizer }, [images, labels]) {
+    const loss = criterion.forward(model.forward(images), labels);
+    optimizer.zeroGrad();
+    loss.backward();
+    optimizer.step();
+    return { loss };
+  },
+});
