@@ -6,7 +6,7 @@ class Net extends nn.Module {
   fc1 = new nn.Linear(28 * 28, 128);
   fc2 = new nn.Linear(128, 10);
 
-  /** `x`: `[batch, 28, 28]`; gives logits `[batch, 10]`. */
+  /** `x`: `[batch, 1, 28, 28]`; gives logits `[batch, 10]`. */
   forward(x: Tensor): Tensor {
     return this.fc2.forward(this.fc1.forward(x.flatten(1)).relu());
   }

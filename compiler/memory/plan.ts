@@ -205,7 +205,7 @@ function bindBuffers(
       role: kind === "feed" ? "dataset" : "input",
       name,
       dtype,
-      shape: kind === "feed" ? shape.slice(1) : shape,
+      shape,
     });
   if (feeds.length > 0)
     external.push({ role: "indices", name: "indices", dtype: "i32", shape: [feeds[0]?.shape[0] ?? 1] });

@@ -33,7 +33,8 @@ export const stateSchema = v.object({
  * A buffer an entry's phases are called with, in call order.
  * - `state`, `arena`: the two regions of the plan.
  * - `input`: a batch from the host, one per step. `output`: a result, one per step.
- * - `dataset`: a whole resident field, `[rows, ...shape]`, rows known at run time; `indices`: the batch's sample numbers (i32).
+ * - `dataset`: a whole resident field; its shape is `[batch, ...sample]`, what one step gathers of it, and the number of
+ *   rows it has is known at run time; `indices`: the batch's sample numbers (i32).
  * - `scalars`: host scalars of the step, f32. `generator`: the default generator's state.
  * - `status`: i32[4], zero when all is well; `[code, value, limit, _]` of the first failed check.
  */

@@ -88,17 +88,18 @@ void Team::advance(Member &member) {
 void Team::follow(Member &self, long thread) {
   // A copy: thread 0 may write the next stretch as soon as this one is over.
   const Stretch stretch = stretch_;
-  const kiln_entry &entry = *stretch.entry;
   const int others = static_cast<int>(stretch.threads) - 1;
+  // After the last barrier nothing of the program may be touched: it may be closed before this thread gets to run again.
+  const unsigned phases = stretch.entry->phase_count;
   int generation = stretch.generation;
   prepare(self, stretch.first);
   for (;;) {
-    for (unsigned phase = 0; phase < entry.phase_count; phase++) {
-      entry.phases[phase](self.buffers.data(), thread, stretch.threads);
+    for (unsigned phase = 0; phase < phases; phase++) {
+      stretch.entry->phases[phase](self.buffers.data(), thread, stretch.threads);
       arrived_.add(others);
       const Nanoseconds waited = released_.wait([generation](int released) { return released != generation; });
       generation++;
-      if (phase + 1 < entry.phase_count) {
+      if (phase + 1 < phases) {
         if (waited != 0) self.waited += waited;
       } else {
         if (finished_.load(std::memory_order_relaxed) - stretch.number >= 0) return;

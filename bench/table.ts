@@ -1,0 +1,14 @@
+/** Tables on a terminal. */
+
+/** Prints rows under a head, columns as wide as they need; numbers to the right, as text that holds only a number is. */
+export function printTable(head: readonly string[], rows: readonly (readonly (string | number)[])[]): void {
+  const lines = [head, ...rows].map((row) => row.map(String));
+  const widths = head.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  for (const line of lines) {
+    const cells = line.map((cell, column) => {
+      const width = widths[column] ?? 0;
+      return /^[-\d.?]/.test(cell) ? cell.padStart(width) : cell.padEnd(width);
+    });
+    process.stdout.write(`${cells.join("  ").trimEnd()}\n`);
+  }
+}
