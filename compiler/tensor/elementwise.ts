@@ -50,7 +50,7 @@ function rounded(x: Tensor, op: RoundOp): Tensor {
 }
 
 /** Runs `body` with all its ops attributed to the user's call. */
-export function composed(op: string, body: () => Tensor): Tensor {
+export function composed<T>(op: string, body: () => T): T {
   const trace = currentTrace(op);
   return trace.at(trace.here(), body);
 }

@@ -60,9 +60,11 @@ function nameModules(program: ProgramTrace, found: readonly (readonly [string, M
   const below = (module: Module): Module[] => module.modules().filter((each) => each !== module);
   const inner = new Set(found.flatMap(([, module]) => below(module)));
   const outer = found.filter(([, module], i) => !inner.has(module) && found.findIndex(([, m]) => m === module) === i);
-  const trained = outer.filter(([, module]) => module.parameters().length > 0);
+  const withParameters = outer.filter(([, module]) => module.parameters().length > 0);
+  const withState = outer.filter(([, module]) => module.buffers().length > 0);
+  const main = withParameters.length > 0 ? withParameters : withState;
   for (const [key, module] of outer) {
-    const prefix = trained.length === 1 && trained[0]?.[1] === module ? "" : key;
+    const prefix = main.length === 1 && main[0]?.[1] === module ? "" : key;
     for (const [path, each] of module.namedModules(prefix)) each[setPath](path);
     for (const [name, tensor] of [...module.namedParameters(prefix), ...module.namedBuffers(prefix)]) {
       const state = stateBehind(tensor);

@@ -19,7 +19,12 @@ import { linearMethods, type LinearMethods } from "../tensor/linear.ts";
 import { movementMethods, type MovementMethods } from "../tensor/movement.ts";
 import { neuralMethods, type NeuralMethods } from "../tensor/neural.ts";
 import { normaliseAxis } from "../tensor/axes.ts";
+import { normMethods, type NormMethods } from "../tensor/norm.ts";
+import { pickMethods, type PickMethods } from "../tensor/pick.ts";
+import { productMethods, type ProductMethods } from "../tensor/products.ts";
+import { rearrangeMethods, type RearrangeMethods } from "../tensor/rearrange.ts";
 import { reductionMethods, type ReductionMethods } from "../tensor/reduction.ts";
+import { specialMethods, type SpecialMethods } from "../tensor/special.ts";
 import { brand, make, origin } from "./handle.ts";
 import { activeTrace, currentTrace, type Origin } from "./trace.ts";
 
@@ -36,7 +41,12 @@ export interface Tensor
     LinearMethods,
     MovementMethods,
     NeuralMethods,
-    ReductionMethods {}
+    NormMethods,
+    PickMethods,
+    ProductMethods,
+    RearrangeMethods,
+    ReductionMethods,
+    SpecialMethods {}
 
 /** A symbolic tensor: a value of the step being traced, or a state of the program. */
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- see above
@@ -53,7 +63,12 @@ export class Tensor {
       linearMethods,
       movementMethods,
       neuralMethods,
+      normMethods,
+      pickMethods,
+      productMethods,
+      rearrangeMethods,
       reductionMethods,
+      specialMethods,
     );
   }
 

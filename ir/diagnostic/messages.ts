@@ -1492,3 +1492,35 @@ export function noDefinition(got: string): Diagnostic {
     got: printable(got),
   });
 }
+
+/** A number of results that depends on values must be given. */
+export function needsOutputSize(op: string): Diagnostic {
+  return user("K1401", `\`${printable(op)}\`: the extent of the result depends on values, which are not known`, {
+    expected: "{ outputSize: … }",
+  });
+}
+
+/** Two lists that belong together have different lengths. */
+export function unequalLists(
+  op: string,
+  first: string,
+  a: readonly number[],
+  second: string,
+  b: readonly number[],
+): Diagnostic {
+  return user("K1402", `\`${printable(op)}\`: \`${first}\` and \`${second}\` have different lengths`, {
+    got: `[${a.join(", ")}] and [${b.join(", ")}]`,
+  });
+}
+
+/** An equation of einsum that does not fit. */
+export function badEquation(equation: string, expected: string): Diagnostic {
+  return user("K1403", "`einsum`: the equation does not fit the operands", { expected, got: printable(equation) });
+}
+
+/** More indices than axes. */
+export function tooManyIndices(count: number, type: TensorType): Diagnostic {
+  return user("K1404", `an index with ${count} parts does not fit ${formatType(type)}`, {
+    expected: `1 to ${type.shape.length} parts and at most one "..."`,
+  });
+}
