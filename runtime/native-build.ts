@@ -20,8 +20,9 @@ import { packageRoot } from "./package-root.ts";
 /** How long a compiler may take, in milliseconds. */
 const timeLimit = 180_000;
 
-/** How much of a compiler's output an error shows, in characters. */
+/** How much of a compiler's output an error shows, in characters and in lines. */
 const shownOutput = 2_000;
+const shownLines = 20;
 
 const flags: readonly string[] = [
   "-std=c++20",
@@ -132,7 +133,7 @@ async function compileInto(folder: string, file: string, unity: string, all: rea
   } finally {
     await rm(made, { force: true }).catch(() => undefined);
   }
-  const output = outputs.join("\n").slice(0, shownOutput);
+  const output = outputs.join("\n").slice(0, shownOutput).split("\n").slice(0, shownLines).join("\n");
   if (outputs.length === 0) throw fail(messages.noAddonCompiler(candidates));
   if (/No space left|Disk quota/i.test(output)) throw fail(messages.addonFolderUnusable(folder, output));
   throw fail(messages.addonBuildFailed(output));

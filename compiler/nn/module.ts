@@ -105,9 +105,14 @@ export class Module {
 
   /** Parameters and persistent buffers under PyTorch's keys; a shared tensor is listed under each of its names. */
   stateDict(prefix: string = ""): Map<string, Tensor> {
-    const all = tensorsOf<Tensor>(this, prefix, (each) =>
-      each.kind === "module" || (each.kind === "buffer" && !each.tensor.persistent) ? undefined : each.tensor,
-    );
+    const all: NamedTensor<Tensor>[] = [];
+    visit(this, prefix, [], (path, inner) => {
+      const own = held(inner);
+      // A module's parameters come before its buffers, whatever their order of definition.
+      for (const each of own) if (each.kind === "parameter") all.push([join(path, each.name), each.tensor]);
+      for (const each of own)
+        if (each.kind === "buffer" && each.tensor.persistent) all.push([join(path, each.name), each.tensor]);
+    });
     return new Map(all);
   }
 

@@ -3,6 +3,7 @@ import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import type { DType, Shape } from "../../ir/type.ts";
 import { make, nodeOf } from "../trace/handle.ts";
+import { initialiseWith } from "../trace/initial-value.ts";
 import { isTensor, Tensor } from "../trace/tensor.ts";
 import { currentTrace, type SetupDraw } from "../trace/trace.ts";
 import { normaliseAxis } from "./axes.ts";
@@ -15,6 +16,9 @@ export type NestedNumbers = number | boolean | readonly NestedNumbers[] | ArrayL
 
 /** Element type of a tensor to be made. */
 export type CreateOptions = { readonly dtype?: DType };
+
+/** Most elements of a constant that is written into kernels; a larger one needs memory, and must be a buffer. */
+const literalLimit = 1024;
 
 /** A tensor of the current trace that stands for `node`. */
 export function wrap(node: Node): Tensor {
@@ -114,6 +118,11 @@ export function tensor(data: NestedNumbers, { dtype }: CreateOptions = {}): Tens
   const [first = 0] = values;
   const type = dtype ?? own;
   if (values.every((value) => Object.is(value, first))) return filled("tensor", shape, first, type);
+  if (values.length > literalLimit && trace.kind === "setup") {
+    const state = trace.setupState({ dtype: type, shape });
+    initialiseWith(trace, state, Float64Array.from(values));
+    return new Tensor({ kind: "state", state });
+  }
   return wrap(trace.g.literal({ dtype: type, shape, values }));
 }
 

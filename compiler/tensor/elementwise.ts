@@ -72,8 +72,8 @@ export interface ElementwiseMethods {
   ceil(this: Tensor): Tensor;
   /** x towards zero. */
   trunc(this: Tensor): Tensor;
-  /** Nearest integer, half to even. */
-  round(this: Tensor): Tensor;
+  /** Nearest integer, half to even; with `decimals`, nearest multiple of 10^-decimals. */
+  round(this: Tensor, options?: { readonly decimals?: number }): Tensor;
   /** x - trunc(x) */
   frac(this: Tensor): Tensor;
   /** √x */
@@ -179,6 +179,13 @@ export const elementwiseMethods: ElementwiseMethods = {
   ...methods(realOps, real),
   ...methods(keepOps, keep),
   ...methods(roundOps, rounded),
+  round({ decimals = 0 } = {}) {
+    if (decimals === 0 || !isFloat(this.dtype)) return rounded(this, "round");
+    const power = 10 ** Math.abs(decimals);
+    return composed("round", () =>
+      decimals > 0 ? this.mul(power).round().div(power) : this.div(power).round().mul(power),
+    );
+  },
   frac() {
     return composed("frac", () => this.sub(this.trunc()));
   },

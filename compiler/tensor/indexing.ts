@@ -43,8 +43,8 @@ export interface IndexingMethods {
   indexSelect(this: Tensor, dim: number, index: Tensor): Tensor;
   /** x with every element of `source` added at its index along `dim`. */
   scatterAdd(this: Tensor, dim: number, index: Tensor, source: Tensor): Tensor;
-  /** x with the slices of `source` added at the indices of a vector along `dim`. */
-  indexAdd(this: Tensor, dim: number, index: Tensor, source: Tensor): Tensor;
+  /** x with the slices of `source`, times `alpha`, added at the indices of a vector along `dim`. */
+  indexAdd(this: Tensor, dim: number, index: Tensor, source: Tensor, options?: { readonly alpha?: number }): Tensor;
   /** Running sum along `dim`. */
   cumsum(this: Tensor, dim: number): Tensor;
   /** Running product along `dim`. */
@@ -85,11 +85,11 @@ export const indexingMethods: IndexingMethods = {
       return this[make](trace.g.scatterAddAlong(nodeOf(this), indices, nodeOf(updates.to(this.dtype)), { axis }));
     });
   },
-  indexAdd(dim, index, source) {
+  indexAdd(dim, index, source, { alpha = 1 } = {}) {
     const trace = currentTrace("indexAdd");
     return trace.at(trace.here(), () => {
       const axis = normaliseAxis("indexAdd", dim, this.type);
-      const updates = nodeOf(source.to(this.dtype));
+      const updates = nodeOf((alpha === 1 ? source : source.mul(alpha)).to(this.dtype));
       return this[make](trace.g.scatterAdd(nodeOf(this), indexNode("indexAdd", index), updates, { axis }));
     });
   },

@@ -75,7 +75,10 @@ function consumes(part: IndexPart): number {
 }
 
 /** Applies numbers, slices and new axes; leaves index tensors for later. */
-function applyPlain(x: Tensor, parts: readonly IndexPart[]): { readonly value: Tensor; readonly looked: readonly Looked[] } {
+function applyPlain(
+  x: Tensor,
+  parts: readonly IndexPart[],
+): { readonly value: Tensor; readonly looked: readonly Looked[] } {
   const used = parts.reduce((count: number, part) => count + consumes(part), 0);
   if (used > x.ndim || parts.filter((part) => part === "...").length > 1)
     throw fail(messages.tooManyIndices(used, x.type), currentTrace("index").here());
@@ -217,7 +220,10 @@ export const pickMethods: PickMethods = {
       const { g } = currentTrace("indexFill");
       const extent = at(this.shape, axis);
       const along = this[make](g.iota({ axis: 0, dtype: "i64", shape: [extent] }));
-      const hit = along.unsqueeze(1).eq(fromStart("indexFill", index, extent).unsqueeze(0)).any(1);
+      const hit = along
+        .unsqueeze(1)
+        .eq(fromStart("indexFill", index, extent).unsqueeze(0))
+        .any(1);
       return this.maskedFill(hit.reshape([extent, ...this.shape.slice(axis + 1).map(() => 1)]), value);
     });
   },

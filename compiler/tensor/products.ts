@@ -100,10 +100,12 @@ function parseEquation(
   equation: string,
   tensors: readonly Tensor[],
 ): { readonly inputs: readonly (readonly string[])[]; readonly output: readonly string[] } {
-  const bad = (expected: string): Error => fail(messages.badEquation(equation, expected), currentTrace("einsum").here());
+  const bad = (expected: string): Error =>
+    fail(messages.badEquation(equation, expected), currentTrace("einsum").here());
   const [left = "", right, ...more] = equation.replaceAll(" ", "").split("->");
   const texts = left.split(",");
-  if (more.length > 0 || !/^[A-Za-z.,]*$/.test(left) || !/^[A-Za-z.]*$/.test(right ?? "")) throw bad("letters, commas, ... and one ->");
+  if (more.length > 0 || !/^[A-Za-z.,]*$/.test(left) || !/^[A-Za-z.]*$/.test(right ?? ""))
+    throw bad("letters, commas, ... and one ->");
   if (texts.length !== tensors.length) throw bad(`labels for ${tensors.length} operands`);
   let widest = 0;
   const inputs = texts.map((text, i) => {
@@ -116,13 +118,18 @@ function parseEquation(
   });
   if (right !== undefined) {
     const output = expand(right, widest);
-    if (new Set(output).size !== output.length || !output.every((label) => inputs.some((labels) => labels.includes(label))))
+    if (
+      new Set(output).size !== output.length ||
+      !output.every((label) => inputs.some((labels) => labels.includes(label)))
+    )
       throw bad("each label of the result once, and in an operand");
     return { inputs, output };
   }
   const all = inputs.flat();
   const dots = Array.from({ length: widest }, (_, i) => `.${widest - 1 - i}`);
-  const once = [...new Set(all)].filter((label) => !label.startsWith(".") && all.filter((each) => each === label).length === 1);
+  const once = [...new Set(all)].filter(
+    (label) => !label.startsWith(".") && all.filter((each) => each === label).length === 1,
+  );
   return { inputs, output: [...dots, ...once.toSorted()] };
 }
 
@@ -151,7 +158,10 @@ function broadcastLabels(equation: string, terms: readonly Labelled[]): Labelled
       const extent = at(value.shape, i);
       const known = extents.get(label) ?? 1;
       if (known !== 1 && extent !== 1 && known !== extent)
-        throw fail(messages.badEquation(equation, `one extent for ${label}, not ${known} and ${extent}`), currentTrace().here());
+        throw fail(
+          messages.badEquation(equation, `one extent for ${label}, not ${known} and ${extent}`),
+          currentTrace().here(),
+        );
       extents.set(label, known === 1 ? extent : known);
     });
   return terms.map(({ value, labels }) => ({

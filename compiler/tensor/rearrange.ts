@@ -48,7 +48,11 @@ export interface RearrangeMethods {
 }
 
 /** Where a diagonal begins in the flattened matrix, and how long it is. */
-function diagonalSpan(rows: number, columns: number, offset: number): { readonly first: number; readonly length: number } {
+function diagonalSpan(
+  rows: number,
+  columns: number,
+  offset: number,
+): { readonly first: number; readonly length: number } {
   const length = offset >= 0 ? Math.min(rows, columns - offset) : Math.min(rows + offset, columns);
   return { first: offset >= 0 ? offset : -offset * columns, length: Math.max(length, 0) };
 }
@@ -172,7 +176,10 @@ export const rearrangeMethods: RearrangeMethods = {
       if (isHandle(repeats)) return interleaveByTensor(x, repeats, axis, outputSize);
       const shape = [...x.shape.slice(0, axis + 1), repeats, ...x.shape.slice(axis + 1)];
       const merged = [...x.shape.slice(0, axis), at(x.shape, axis) * repeats, ...x.shape.slice(axis + 1)];
-      return x.unsqueeze(axis + 1).broadcastTo(shape).reshape(merged);
+      return x
+        .unsqueeze(axis + 1)
+        .broadcastTo(shape)
+        .reshape(merged);
     });
   },
   swapaxes(dim0, dim1) {
@@ -190,7 +197,10 @@ export const rearrangeMethods: RearrangeMethods = {
 };
 
 /** Coordinates of a grid over vectors. `ij`: axis i belongs to vector i; `xy`: the first two are exchanged. */
-export function meshgrid(tensors: readonly Tensor[], { indexing = "ij" }: { readonly indexing?: "ij" | "xy" } = {}): Tensor[] {
+export function meshgrid(
+  tensors: readonly Tensor[],
+  { indexing = "ij" }: { readonly indexing?: "ij" | "xy" } = {},
+): Tensor[] {
   return composed("meshgrid", () => {
     const vectors = tensors.map((each) => (each.ndim === 0 ? each.reshape([1]) : each));
     for (const each of vectors)

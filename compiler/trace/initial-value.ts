@@ -23,7 +23,11 @@ export function initialise(trace: Trace, state: State, node: Node): void {
     });
     return;
   }
-  const values = evaluateConstant(node);
+  initialiseWith(trace, state, evaluateConstant(node));
+}
+
+/** Records that `state` starts with the given elements, row-major. */
+export function initialiseWith(trace: Trace, state: State, values: Elements): void {
   const [first = 0] = values;
   const uniform = Number.isFinite(first) && values.every((value) => Object.is(value, first));
   const base64 = uniform ? "" : encode(values, state.type.dtype).toString("base64");

@@ -1,6 +1,6 @@
 /**
  * What `setup` returned: modules, optimizers, schedulers and drawn tensors, found in its record, in arrays and in plain
- * objects. Here states get their names. If one module only has parameters, its states are named as in its own state dict
+ * objects. Here states get their names. If one module only has parameters (or, where none has, buffers), its states are named as in its own state dict
  * (`fc1.weight`); with several, each one's key comes first (`generator.fc1.weight`).
  */
 import { fail } from "../../ir/diagnostic/diagnostic.ts";

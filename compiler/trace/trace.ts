@@ -195,16 +195,20 @@ export class Trace {
 
   /** A tensor drawn in `setup`: a state without an owner yet, with its draw as the next initialisation step. */
   drawState(draw: SetupDraw): State {
-    const type: TensorType = { dtype: "f32", shape: draw.shape };
-    const state = this.program.addState(
-      new State({ role: "buffer", type, source: this.here(), requiresGrad: false, adopted: false }),
-    );
+    const state = this.setupState({ dtype: "f32", shape: draw.shape });
     const step = (nameOf: (state: State) => string): InitStep =>
       draw.kind === "uniform"
         ? { kind: "uniform", state: nameOf(state), low: draw.low, high: draw.high }
         : { kind: "normal", state: nameOf(state), mean: draw.mean, std: draw.std };
     this.program.addStep({ state, draws: true, from: undefined, step });
     return state;
+  }
+
+  /** A tensor of `setup` that lives in memory of its own, until a Parameter or Buffer takes it over. */
+  setupState(type: TensorType): State {
+    return this.program.addState(
+      new State({ role: "buffer", type, source: this.here(), requiresGrad: false, adopted: false }),
+    );
   }
 
   /** The state that a `read` node of a setup trace stands for. */

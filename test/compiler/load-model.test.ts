@@ -29,13 +29,19 @@ describe("model files", () => {
     const field = (...shape: number[]): FieldDescription => ({ dtype: "f32", shape, resident: true, transforms: [] });
     const loader = { samples: 10, batchSize: 4, dropLast: false, fields: [field(3), field(2)] };
     const { entries } = traceTraining(definition, { train: loader }, { root });
-    assert.deepEqual(entries.map(({ name, batch }) => `${name}@${batch}`), ["train@4", "train@2"]);
+    assert.deepEqual(
+      entries.map(({ name, batch }) => `${name}@${batch}`),
+      ["train@4", "train@2"],
+    );
     const nodes = entries[0]?.graph.nodes ?? [];
     const dot = nodes.find(({ op }) => op === "dot");
     assert.deepEqual(dot?.source, { file: "good.ts", line: 13, column: 20, module: "fc" });
     const square = nodes.find(({ op, inputs }) => op === "mul" && inputs[0] === inputs[1]);
-    assert.deepEqual(square?.source, { file: "good.ts", line: 25, column: 54 });
-    assert.deepEqual(entries[0]?.inputs.map(({ kind, name }) => `${kind} ${name}`), ["feed inputs", "feed targets"]);
+    assert.deepEqual(square?.source, { file: "good.ts", line: 25, column: 53 });
+    assert.deepEqual(
+      entries[0]?.inputs.map(({ kind, name }) => `${kind} ${name}`),
+      ["feed inputs", "feed targets"],
+    );
   });
 
   it("may stand in a folder", async () => {

@@ -127,15 +127,20 @@ describe("optimizers have PyTorch's trajectories", () => {
     if (mlp !== undefined) {
       it(`${golden.id} on the network`, () => {
         const names = ["0.weight", "0.bias", "2.weight", "2.bias"];
-        const run = new Simulation(mlpProgram(golden), new Map(names.map((name) => [name, values(`mlp.init.${name}`)])));
+        const run = new Simulation(
+          mlpProgram(golden),
+          new Map(names.map((name) => [name, values(`mlp.init.${name}`)])),
+        );
         const [x, y] = [values("mlp.x"), values("mlp.y")];
         const steps = mlp.losses.length;
         mlp.losses.forEach((loss, step) => {
-          const part = (all: number[]): number[] => all.slice((step * all.length) / steps, ((step + 1) * all.length) / steps);
+          const part = (all: number[]): number[] =>
+            all.slice((step * all.length) / steps, ((step + 1) * all.length) / steps);
           const got = run.run("step", { x: part(x), y: part(y) }).get("loss")?.[0] ?? NaN;
           close([got], [loss], mlp.loss_atol, 1e-5, `loss ${step}`);
         });
-        for (const [name, stored] of Object.entries(mlp.final)) close(run.state(name), values(stored), mlp.atol, 1e-5, name);
+        for (const [name, stored] of Object.entries(mlp.final))
+          close(run.state(name), values(stored), mlp.atol, 1e-5, name);
       });
     }
   }

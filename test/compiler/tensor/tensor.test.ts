@@ -11,9 +11,15 @@ const type = (dtype: DType, ...shape: number[]): TensorType => ({ dtype, shape }
 const f23 = type("f32", 2, 3);
 
 /** Results of a function of tensors, by the reference interpreter. */
-function values(body: (...x: Tensor[]) => Tensor, types: TensorType[] = [], inputs: ArrayLike<number>[] = []): number[] {
+function values(
+  body: (...x: Tensor[]) => Tensor,
+  types: TensorType[] = [],
+  inputs: ArrayLike<number>[] = [],
+): number[] {
   const names = ["x", "y", "z"];
-  const program = traceFunction((x: Tensor, y: Tensor, z: Tensor) => body(...[x, y, z].slice(0, types.length)), types, { name: "main" });
+  const program = traceFunction((x: Tensor, y: Tensor, z: Tensor) => body(...[x, y, z].slice(0, types.length)), types, {
+    name: "main",
+  });
   const given = Object.fromEntries(inputs.map((value, i) => [names[i] ?? "", value]));
   return [...(new Simulation(program).run("main", given).get("output") ?? [])];
 }
@@ -25,7 +31,8 @@ function typeOf(body: (...x: Tensor[]) => Tensor, ...types: TensorType[]): strin
   return `${dtype}[${shape.join(",")}]`;
 }
 
-const trace = (body: (x: Tensor) => unknown, x: TensorType = f23): unknown => traceFunction(body, [x], { name: "main" });
+const trace = (body: (x: Tensor) => unknown, x: TensorType = f23): unknown =>
+  traceFunction(body, [x], { name: "main" });
 
 describe("tensors", () => {
   it("promote dtypes as PyTorch does", () => {
@@ -37,49 +44,138 @@ describe("tensors", () => {
     assert.equal(sum(type("u8", 2), type("i64")), "u8[2]");
     assert.equal(sum(type("f16", 2), type("bf16", 2)), "f32[2]");
     assert.equal(sum(type("bool", 2), type("i32", 2)), "i32[2]");
-    assert.equal(typeOf((x) => x?.add(1) ?? tensor(0), type("u8", 2)), "u8[2]");
-    assert.equal(typeOf((x) => x?.mul(0.5) ?? tensor(0), type("i64", 2)), "f32[2]");
-    assert.equal(typeOf((x) => x?.div(2) ?? tensor(0), type("i64", 2)), "f32[2]");
-    assert.equal(typeOf((x) => x?.sum() ?? tensor(0), type("bool", 2)), "i64[]");
-    assert.equal(typeOf((x) => x?.exp() ?? tensor(0), type("i64", 2)), "f32[2]");
-    assert.equal(typeOf((x) => x?.maskedFill(x.gt(0), 0.5) ?? tensor(0), type("f16", 2)), "f16[2]");
-    assert.equal(typeOf((x) => x?.argmax(1, { keepdim: true }) ?? tensor(0), type("f32", 2, 3)), "i64[2,1]");
+    assert.equal(
+      typeOf((x) => x?.add(1) ?? tensor(0), type("u8", 2)),
+      "u8[2]",
+    );
+    assert.equal(
+      typeOf((x) => x?.mul(0.5) ?? tensor(0), type("i64", 2)),
+      "f32[2]",
+    );
+    assert.equal(
+      typeOf((x) => x?.div(2) ?? tensor(0), type("i64", 2)),
+      "f32[2]",
+    );
+    assert.equal(
+      typeOf((x) => x?.sum() ?? tensor(0), type("bool", 2)),
+      "i64[]",
+    );
+    assert.equal(
+      typeOf((x) => x?.exp() ?? tensor(0), type("i64", 2)),
+      "f32[2]",
+    );
+    assert.equal(
+      typeOf((x) => x?.maskedFill(x.gt(0), 0.5) ?? tensor(0), type("f16", 2)),
+      "f16[2]",
+    );
+    assert.equal(
+      typeOf((x) => x?.argmax(1, { keepdim: true }) ?? tensor(0), type("f32", 2, 3)),
+      "i64[2,1]",
+    );
   });
 
   it("divide and take remainders by Python's signs", () => {
     const x = type("i64", 4);
-    const given = [[7, -7, 7, -7], [2, 2, -2, -2]];
-    assert.deepEqual(values((a, b) => a?.floorDivide(b ?? 1) ?? tensor(0), [x, x], given), [3, -4, -4, 3]);
-    assert.deepEqual(values((a, b) => a?.remainder(b ?? 1) ?? tensor(0), [x, x], given), [1, 1, -1, -1]);
-    assert.deepEqual(values((a, b) => a?.fmod(b ?? 1) ?? tensor(0), [x, x], given), [1, -1, 1, -1]);
-    assert.deepEqual(values((a, b) => a?.div(b ?? 1, { roundingMode: "trunc" }) ?? tensor(0), [x, x], given), [3, -3, -3, 3]);
+    const given = [
+      [7, -7, 7, -7],
+      [2, 2, -2, -2],
+    ];
+    assert.deepEqual(
+      values((a, b) => a?.floorDivide(b ?? 1) ?? tensor(0), [x, x], given),
+      [3, -4, -4, 3],
+    );
+    assert.deepEqual(
+      values((a, b) => a?.remainder(b ?? 1) ?? tensor(0), [x, x], given),
+      [1, 1, -1, -1],
+    );
+    assert.deepEqual(
+      values((a, b) => a?.fmod(b ?? 1) ?? tensor(0), [x, x], given),
+      [1, -1, 1, -1],
+    );
+    assert.deepEqual(
+      values((a, b) => a?.div(b ?? 1, { roundingMode: "trunc" }) ?? tensor(0), [x, x], given),
+      [3, -3, -3, 3],
+    );
   });
 
   it("broadcast, select and fill", () => {
-    assert.deepEqual(values((x) => x?.add(tensor([10, 20])) ?? tensor(0), [type("f32", 2, 1)], [[1, 2]]), [11, 21, 12, 22]);
-    assert.deepEqual(values((x) => where(x?.gt(1) ?? tensor(true), 5, -1), [type("f32", 3)], [[0, 1, 2]]), [-1, -1, 5]);
-    assert.deepEqual(values((x) => x?.relu() ?? tensor(0), [type("f32", 3)], [[NaN, -1, 2]]), [NaN, 0, 2]);
+    assert.deepEqual(
+      values((x) => x?.add(tensor([10, 20])) ?? tensor(0), [type("f32", 2, 1)], [[1, 2]]),
+      [11, 21, 12, 22],
+    );
+    assert.deepEqual(
+      values((x) => where(x?.gt(1) ?? tensor(true), 5, -1), [type("f32", 3)], [[0, 1, 2]]),
+      [-1, -1, 5],
+    );
+    assert.deepEqual(
+      values((x) => x?.relu() ?? tensor(0), [type("f32", 3)], [[NaN, -1, 2]]),
+      [NaN, 0, 2],
+    );
   });
 
   it("are made of numbers", () => {
-    assert.deepEqual(values(() => tensor([[1, 2.5], [3, 4]])), [1, 2.5, 3, 4]);
-    assert.deepEqual(values(() => arange(2, 8, 2)), [2, 4, 6]);
-    assert.deepEqual(values(() => linspace(0, 1, 5)), [0, 0.25, 0.5, 0.75, 1]);
-    assert.deepEqual(values(() => eye(2)), [1, 0, 0, 1]);
-    assert.equal(typeOf(() => full([2], 3)), "i64[2]");
-    assert.equal(typeOf(() => tensor([true, false])), "bool[2]");
-    assert.equal(typeOf(() => tensor([])), "f32[0]");
-    assert.deepEqual(values(() => stack([tensor([1, 2]), tensor([3, 4])], 1)), [1, 3, 2, 4]);
-    assert.deepEqual(values(() => cat([tensor([1, 2]), tensor([0.5])])), [1, 2, 0.5]);
+    assert.deepEqual(
+      values(() =>
+        tensor([
+          [1, 2.5],
+          [3, 4],
+        ]),
+      ),
+      [1, 2.5, 3, 4],
+    );
+    assert.deepEqual(
+      values(() => arange(2, 8, 2)),
+      [2, 4, 6],
+    );
+    assert.deepEqual(
+      values(() => linspace(0, 1, 5)),
+      [0, 0.25, 0.5, 0.75, 1],
+    );
+    assert.deepEqual(
+      values(() => eye(2)),
+      [1, 0, 0, 1],
+    );
+    assert.equal(
+      typeOf(() => full([2], 3)),
+      "i64[2]",
+    );
+    assert.equal(
+      typeOf(() => tensor([true, false])),
+      "bool[2]",
+    );
+    assert.equal(
+      typeOf(() => tensor([])),
+      "f32[0]",
+    );
+    assert.deepEqual(
+      values(() => stack([tensor([1, 2]), tensor([3, 4])], 1)),
+      [1, 3, 2, 4],
+    );
+    assert.deepEqual(
+      values(() => cat([tensor([1, 2]), tensor([0.5])])),
+      [1, 2, 0.5],
+    );
   });
 
   it("pick by index", () => {
     const x = type("f32", 2, 3);
     const given = [[1, 9, 3, 7, 5, 6]];
-    assert.deepEqual(values((a) => a?.max(1).indices ?? tensor(0), [x], given), [1, 0]);
-    assert.deepEqual(values((a) => a?.topk(2).values ?? tensor(0), [x], given), [9, 3, 7, 6]);
-    assert.deepEqual(values((a) => a?.indexSelect(1, tensor([2, 0])) ?? tensor(0), [x], given), [3, 1, 6, 7]);
-    assert.deepEqual(values((a) => a?.select(1, -1) ?? tensor(0), [x], given), [3, 6]);
+    assert.deepEqual(
+      values((a) => a?.max(1).indices ?? tensor(0), [x], given),
+      [1, 0],
+    );
+    assert.deepEqual(
+      values((a) => a?.topk(2).values ?? tensor(0), [x], given),
+      [9, 3, 7, 6],
+    );
+    assert.deepEqual(
+      values((a) => a?.indexSelect(1, tensor([2, 0])) ?? tensor(0), [x], given),
+      [3, 1, 6, 7],
+    );
+    assert.deepEqual(
+      values((a) => a?.select(1, -1) ?? tensor(0), [x], given),
+      [3, 6],
+    );
   });
 
   it("K1105, K1106: have no values", () => {
