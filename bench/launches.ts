@@ -2,7 +2,7 @@
  * A program taken apart for measuring: the same kernels, and for every launch of an entry an entry of its own, so that
  * launches can be run one after another in their order and timed each. The whole entries stay beside them.
  */
-import { emitC } from "../codegen/targets/c/emit.ts";
+import { emitC, type CProgram } from "../codegen/targets/c/emit.ts";
 import { createManifest } from "../compiler/artifact.ts";
 import { buildC } from "../compiler/build/c.ts";
 import { cpuProfile } from "../compiler/build/features.ts";
@@ -23,7 +23,8 @@ export type SingleLaunch = { readonly label: string; readonly report: LaunchRepo
 
 /** A program whose launches can be run one by one. */
 export type TakenApart = {
-  /** The shared object. */
+  /** Its text in C, and the shared object. */
+  readonly source: CProgram;
   readonly image: Uint8Array;
   readonly manifest: Manifest;
   /** The entry that was taken apart. */
@@ -48,14 +49,15 @@ export async function takeApart(path: string): Promise<TakenApart> {
   const place = plan.program.entries.findIndex((entry) => entry.name === "train" && entry.batch === loader.batchSize);
   const whole = at(plan.program.entries, place);
   const { program, labels, empty } = withSingles(plan.program, whole);
-  const library = await buildC(emitC(program));
+  const source = emitC(program);
+  const library = await buildC(source);
   const manifest = createManifest({ name, version: packageVersion(), command: "", traced, plan, library });
   const reports = at(plan.reports, place).launches;
   // Reports are in the order of scheduling; the plan may have put a launch into an earlier phase than one before it.
   const ordered = [...reports].sort((a, b) => a.phase - b.phase);
   invariant(ordered.length === labels.length, "as many reports as launches");
   const launches = labels.map((label, i) => ({ label, report: at(ordered, i) }));
-  return { image: library.library, manifest, entry: at(manifest.entries, place), launches, empty, loader };
+  return { source, image: library.library, manifest, entry: at(manifest.entries, place), launches, empty, loader };
 }
 
 function withSingles(program: PlannedProgram, whole: PlannedEntry): { program: PlannedProgram; labels: string[]; empty: string } {

@@ -3,27 +3,21 @@
  * ratio ours / peer. Below 1 we are quicker.
  */
 import { availableParallelism } from "node:os";
-import { fail } from "../ir/diagnostic/diagnostic.ts";
-import * as messages from "../ir/diagnostic/messages.ts";
 import { parseCommandLine, type CommandSpec } from "../runtime/training/option-table.ts";
 import { runMain } from "./main.ts";
 import { compare, type Measured } from "./measure.ts";
-import { mnistFolder } from "./ours.ts";
-import { peerModes, peerPython, startPeer, type PeerMode } from "./peer.ts";
-import { printTable } from "./table.ts";
+import { chosenPeers, findWorkload, sideOptions, withSides, type Peers } from "./sides.ts";
+import { busyNotice, printTable } from "./table.ts";
 import { workloads } from "./workloads/all.ts";
 import type { Case, Workload } from "./workloads/workload.ts";
-import type { Contestant } from "./contestant.ts";
 
 const spec = {
   name: "npm run bench --",
   doc: `Times workloads: ${workloads.map(({ name, doc }) => `${name} (${doc})`).join("; ")}.`,
   arguments: [{ name: "workload...", doc: "what to time; W1 if left out", required: false }],
   options: {
-    peers: { kind: "switch", doc: "time PyTorch too (KILN_PEER_PYTHON names a Python that has it)" },
-    mode: { kind: "text", value: "list", doc: `peers to time, of ${peerModes.join(", ")}; tuned,eager if left out` },
+    ...sideOptions,
     threads: { kind: "count", value: "n", doc: "threads on either side; all cores if left out", minimum: 1 },
-    seconds: { kind: "count", value: "s", doc: "seconds for each side of each workload; 4 if left out", minimum: 1 },
     case: { kind: "text", value: "text", doc: "only cases with this text in their name" },
     json: { kind: "switch", doc: "one JSON object a line" },
   },
@@ -53,14 +47,13 @@ type Row = {
 await runMain(async (words) => {
   const parsed = parseCommandLine(spec, words);
   if (parsed.kind === "help") return void process.stdout.write(parsed.text);
-  const { peers, mode, threads = availableParallelism(), seconds = 4, json = false, case: filter = "" } = parsed.options;
+  const { threads = availableParallelism(), seconds = 4, json = false, case: filter = "" } = parsed.options;
   const chosen = (parsed.arguments.length === 0 ? ["W1"] : parsed.arguments).map(findWorkload);
-  const python = peers === true ? peerPython() : undefined;
-  const modes = python === undefined ? [] : parseModes(mode ?? "tuned,eager");
+  const peers = chosenPeers(parsed.options);
   const rows: Row[] = [];
   for (const workload of chosen) {
     for (const each of workload.cases.filter(({ name = "" }) => name.includes(filter))) {
-      const found = await measureCase(workload, each, { threads, seconds, python, modes });
+      const found = await measureCase(workload, each, { threads, seconds, peers });
       rows.push(...found);
       if (json) for (const row of found) process.stdout.write(`${JSON.stringify(row)}\n`);
     }
@@ -68,44 +61,16 @@ await runMain(async (words) => {
   if (!json) show(rows);
 });
 
-function findWorkload(name: string): Workload {
-  const found = workloads.find((workload) => workload.name.toLowerCase() === name.toLowerCase());
-  if (found === undefined) throw fail(messages.badOptionValue("workload", workloads.map(({ name }) => name).join(", "), name));
-  return found;
-}
+type How = { readonly threads: number; readonly seconds: number; readonly peers: Peers };
 
-function parseModes(list: string): PeerMode[] {
-  return list.split(",").map((name) => {
-    const mode = peerModes.find((mode) => mode === name);
-    if (mode === undefined) throw fail(messages.badOptionValue("--mode", peerModes.join(", "), name));
-    return mode;
-  });
-}
-
-type Side = {
-  readonly threads: number;
-  readonly seconds: number;
-  readonly python: string | undefined;
-  readonly modes: readonly PeerMode[];
-};
-
-async function measureCase(workload: Workload, each: Case, { threads, seconds, python, modes }: Side): Promise<Row[]> {
-  const contestants: Contestant[] = [];
-  try {
-    contestants.push(await each.open({ threads }));
-    for (const mode of python === undefined ? [] : modes) {
-      const spec = { workload: workload.name, mode, threads, data: mnistFolder(), ...(each.name === undefined ? {} : { case: each.name }) };
-      contestants.push(await startPeer(python ?? "", spec));
-    }
-    const { results, foreignCores } = await compare(contestants, { seconds });
-    const [ours, ...theirs] = results;
-    if (ours === undefined) return [];
-    const head = { workload: workload.name, ...(each.name === undefined ? {} : { case: each.name }), unit: each.unit, threads };
-    const sides: readonly (Measured | undefined)[] = theirs.length === 0 ? [undefined] : theirs;
-    return sides.map((peer) => ({ ...head, ...rowOf(ours, peer), foreign_cores: rounded(foreignCores, 2) }));
-  } finally {
-    for (const contestant of contestants) await contestant.close();
-  }
+async function measureCase(workload: Workload, each: Case, { threads, seconds, peers }: How): Promise<Row[]> {
+  const { results, foreignCores } = await withSides(workload, each, { threads, peers }, (sides) => compare(sides, { seconds }));
+  const [ours, ...theirs] = results;
+  if (ours === undefined) return [];
+  const named = each.name === undefined ? {} : { case: each.name };
+  const head = { workload: workload.name, ...named, unit: each.unit, threads };
+  const rivals: readonly (Measured | undefined)[] = theirs.length === 0 ? [undefined] : theirs;
+  return rivals.map((peer) => ({ ...head, ...rowOf(ours, peer), foreign_cores: rounded(foreignCores, 2) }));
 }
 
 function rowOf(ours: Measured, peer: Measured | undefined): Omit<Row, "workload" | "case" | "unit" | "threads" | "foreign_cores"> {
@@ -142,6 +107,5 @@ function show(rows: readonly Row[]): void {
       row.foreign_cores?.toFixed(2) ?? "?",
     ]),
   );
-  const busy = rows.some((row) => (row.foreign_cores ?? 0) > 0.1);
-  if (busy) process.stdout.write("Other processes were busy meanwhile: figures on two threads do not count.\n");
+  busyNotice(Math.max(...rows.map((row) => row.foreign_cores ?? 0)));
 }

@@ -23,7 +23,9 @@ import { loadModel } from "./load-model.ts";
 import type { EntryReport, Plan } from "./memory/plan.ts";
 import { planTraced, type BackResult, type Observer } from "./pipeline.ts";
 import { printSchedule } from "./schedule/print.ts";
+import { blaming } from "./trace/blame.ts";
 import type { TrainingDefinition } from "./trace/definition.ts";
+import { relativeFile } from "./trace/source.ts";
 import { traceTraining, type LoaderDescriptions } from "./trace/training.ts";
 import type { TracedProgram } from "./trace/traced.ts";
 
@@ -59,8 +61,8 @@ export type CompileResult = {
 export async function compileModel(path: string, options: CompileOptions): Promise<CompileResult> {
   const clock = new Clock();
   const model = await clock.time("load", () => loadModel(path));
-  const loaders = await clock.time("data", () => describeLoaders(model.definition));
   const root = dirname(model.file);
+  const loaders = await clock.time("data", () => describeLoaders(model.definition, root));
   const traced = await clock.time("trace", () => traceTraining(model.definition, loaders, { root }));
   const name = basename(dirname(model.file)) || basename(model.file, ".ts");
   const command = options.command ?? `kiln compile ${relative(process.cwd(), resolve(path))}`;
@@ -78,10 +80,20 @@ export async function compileTraced(
 }
 
 /** What the loaders of a definition say about themselves. */
-function describeLoaders(definition: TrainingDefinition): LoaderDescriptions {
-  return Object.fromEntries(
-    Object.entries(definition.data()).map(([name, loader]) => [name, describeLoader(loader, `data().${name}`)]),
-  );
+function describeLoaders(definition: TrainingDefinition, root: string): LoaderDescriptions {
+  const { place } = definition;
+  const from = place === undefined ? undefined : { ...place, file: relativeFile(place.file, root) };
+  return blaming({ what: "data()", root, place: from }, () => {
+    const loaders: unknown = definition.data();
+    if (loaders instanceof Promise) {
+      loaders.catch(() => undefined);
+      throw fail(messages.asyncInTrace("data()"));
+    }
+    if (typeof loaders !== "object" || loaders === null) throw fail(messages.noTrainLoader([]));
+    return Object.fromEntries(
+      Object.entries(loaders).map(([name, loader]) => [name, describeLoader(loader, `data().${name}`)]),
+    );
+  });
 }
 
 type NamedOptions = CompileOptions & { readonly name: string; readonly command: string };

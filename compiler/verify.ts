@@ -6,7 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { emitC } from "../codegen/targets/c/emit.ts";
+import { emitC, type CProgram } from "../codegen/targets/c/emit.ts";
 import { evaluateHostExpr } from "../ir/artifact/host-expr.ts";
 import { manifestSchema, type Manifest } from "../ir/artifact/manifest.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
@@ -16,7 +16,7 @@ import { interpret, type Environment } from "../ir/interpret.ts";
 import type { Kernel } from "../ir/loop/loop.ts";
 import type { Elements } from "../ir/op.ts";
 import { parseGraph } from "../ir/parse.ts";
-import { entryLabel, type PlannedEntry } from "../ir/program.ts";
+import { entryLabel, type PlannedEntry, type PlannedProgram } from "../ir/program.ts";
 import { at, elementCount, isFloat } from "../ir/type.ts";
 import { gradients } from "./autodiff/gradient.ts";
 import { buildC } from "./build/c.ts";
@@ -64,15 +64,25 @@ function inputsOf(graph: Graph): TracedInput[] {
 /** An artifact's kernels, and a library in which each is an entry with the kernel's own buffers. */
 export type KernelLibrary = {
   readonly kernels: readonly Kernel[];
+  /** The program as planned, which tells what the kernels are launched with. */
+  readonly program: PlannedProgram;
   /** In the order of `kernels`. */
   readonly entries: readonly PlannedEntry[];
   readonly library: Uint8Array;
 };
 
+/** Options of `buildKernelLibrary`. */
+export type KernelLibraryOptions = {
+  /** What the C compiler's `-march` takes; `native` by default. */
+  readonly march?: string;
+  /** Changes the emitted text before it is compiled: for tests that plant a mistake. */
+  readonly alter?: (program: CProgram) => CProgram;
+};
+
 /** Builds the library for checking every kernel by itself. */
 export async function buildKernelLibrary(
   { manifest, traced }: ArtifactProgram,
-  march = "native",
+  { march = "native", alter = (program) => program }: KernelLibraryOptions = {},
 ): Promise<KernelLibrary> {
   const profile = await cpuProfile(march);
   const { plan } = planTraced(traced, { vectors: profile, name: manifest.name });
@@ -86,8 +96,8 @@ export async function buildKernelLibrary(
     scalars: [],
     increments: {},
   }));
-  const { library } = await buildC(emitC({ name: manifest.name, kernels, entries }), { march });
-  return { kernels, entries, library };
+  const { library } = await buildC(alter(emitC({ name: manifest.name, kernels, entries })), { march });
+  return { kernels, program: plan.program, entries, library };
 }
 
 /** One direction along which a loss was differentiated both ways. */
@@ -104,41 +114,53 @@ export type GradientCheck = {
 /** Step of the central differences, relative to values of about 1, in float64. */
 const step = 1e-5;
 
+/** What `checkGradients` found. `leftOut`: parameters for which there was no time. */
+export type GradientChecks = { readonly checks: readonly GradientCheck[]; readonly leftOut: readonly string[] };
+
 /**
- * Differentiates every scalar float output of the train entries along one random direction of every parameter, in float64
- * on the reference interpreter: by the VJP rules of its ops, and by central differences.
+ * Differentiates every scalar float output of the train entry (of its smallest batch) along one random direction of every
+ * parameter, in float64 on the reference interpreter: by the VJP rules of its ops, and by central differences. Stops
+ * when `seconds` are over.
  */
-export function checkGradients({ manifest, traced }: ArtifactProgram, random: () => number): GradientCheck[] {
+export function checkGradients(
+  { manifest, traced }: ArtifactProgram,
+  random: () => number,
+  seconds = Infinity,
+): GradientChecks {
+  const end = performance.now() + 1000 * seconds;
   const checks: GradientCheck[] = [];
+  const leftOut = new Set<string>();
   const parameters = new Set(traced.states.filter(({ role }) => role === "parameter").map(({ name }) => name));
-  for (const entry of traced.entries.filter(({ name }) => name === "train").slice(0, 1)) {
-    const values = environmentOf(entry.graph, manifest, random);
-    for (const { name, value } of entry.graph.outputs) {
-      if (!isFloat(value.type.dtype) || elementCount(value.type.shape) !== 1) continue;
-      const { graph, derivatives } = differentiate(entry.graph, value, parameters);
-      const { outputs } = interpret(graph, values.environment());
-      for (const state of derivatives) {
-        const gradient = outputs.get(`gradient ${state}`);
-        const point = values.states.get(state);
-        if (gradient === undefined || point === undefined) continue;
-        const direction = Float64Array.from(point, () => random() * 2 - 1);
-        const analytic = direction.reduce((sum, d, i) => sum + d * at(gradient, i), 0);
-        const along = (sign: number): number => {
-          const states = new Map(values.states);
-          states.set(
-            state,
-            Float64Array.from(point, (x, i) => x + sign * step * at(direction, i)),
-          );
-          return interpret(graph, { ...values.environment(), states }).outputs.get("value")?.[0] ?? NaN;
-        };
-        const numeric = (along(1) - along(-1)) / (2 * step);
-        const scale = Math.max(Math.abs(analytic), Math.abs(numeric), 1e-3);
-        const agrees = Math.abs(analytic - numeric) <= 1e-3 * scale;
-        checks.push({ entry: entryLabel(entry), output: name, state, analytic, numeric, agrees });
+  const [entry] = traced.entries.filter(({ name }) => name === "train").toSorted((a, b) => a.batch - b.batch);
+  if (entry === undefined) return { checks, leftOut: [] };
+  const values = environmentOf(entry.graph, manifest, random);
+  for (const { name, value } of entry.graph.outputs) {
+    if (!isFloat(value.type.dtype) || elementCount(value.type.shape) !== 1) continue;
+    const { graph, derivatives } = differentiate(entry.graph, value, parameters);
+    const outputs = performance.now() < end ? interpret(graph, values.environment()).outputs : new Map<string, Elements>();
+    for (const state of derivatives) {
+      const gradient = outputs.get(`gradient ${state}`);
+      const point = values.states.get(state);
+      if (gradient === undefined || point === undefined || performance.now() > end) {
+        leftOut.add(state);
+        continue;
       }
+      const along = (direction: Elements, length: number): number => {
+        const states = new Map(values.states).set(
+          state,
+          Float64Array.from(point, (x, i) => x + length * at(direction, i)),
+        );
+        return interpret(graph, { ...values.environment(), states }).outputs.get("value")?.[0] ?? NaN;
+      };
+      const direction = Float64Array.from(point, () => random() * 2 - 1);
+      const analytic = direction.reduce((sum, d, i) => sum + d * at(gradient, i), 0);
+      const numeric = (along(direction, step) - along(direction, -step)) / (2 * step);
+      const scale = Math.max(Math.abs(analytic), Math.abs(numeric), 1e-3);
+      const agrees = Math.abs(analytic - numeric) <= 1e-3 * scale;
+      checks.push({ entry: entryLabel(entry), output: name, state, analytic, numeric, agrees });
     }
   }
-  return checks;
+  return { checks, leftOut: [...leftOut] };
 }
 
 /** The part of a graph that computes one scalar, with its gradients as further outputs. */

@@ -46,7 +46,12 @@ const progressSchema = v.object({
   generator: v.string(),
   /** Position in the pass over the training data; `null` between two passes. */
   loader: v.nullable(loaderState),
-  history: v.object({ stride: count, points: v.array(v.nullable(v.number())), pendingSum: v.number(), pendingCount: count }),
+  history: v.object({
+    stride: count,
+    points: v.array(v.nullable(v.number())),
+    pendingSum: v.number(),
+    pendingCount: count,
+  }),
   /** Results of the last evaluation of each loader. */
   metrics: v.record(v.string(), v.record(v.string(), v.nullable(v.number()))),
   /** Names of the tensors that are neither parameters nor buffers. */

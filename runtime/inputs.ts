@@ -21,15 +21,24 @@ export function toInputs(
   variants: readonly ManifestEntry[],
   given: ReadonlyMap<string, CallInput>,
 ): { readonly entry: ManifestEntry; readonly views: ReadonlyMap<string, TypedArray> } {
-  const entry = variants.find((variant) => fits(variant, given)) ?? (variants.length === 1 ? at(variants, 0) : undefined);
+  const entry =
+    variants.find((variant) => fits(variant, given)) ?? (variants.length === 1 ? at(variants, 0) : undefined);
   if (entry === undefined) throw misfit(variants, given);
   const views = new Map<string, TypedArray>();
-  const types = new Map(entry.buffers.filter((buffer) => buffer.role === "input").map((buffer) => [buffer.name, buffer.dtype]));
+  const types = new Map(
+    entry.buffers.filter((buffer) => buffer.role === "input").map((buffer) => [buffer.name, buffer.dtype]),
+  );
   for (const [name, value] of given) {
     const dtype = types.get(name);
     // An unknown name is reported by the run, with the names there are.
     if (isTyped(value)) views.set(name, value);
-    else views.set(name, dtype === undefined ? new Uint8Array() : convert(dtype, value, (got) => fail(messages.badEntryInput(entry.name, name, "whole numbers", got))));
+    else
+      views.set(
+        name,
+        dtype === undefined
+          ? new Uint8Array()
+          : convert(dtype, value, (got) => fail(messages.badEntryInput(entry.name, name, "whole numbers", got))),
+      );
   }
   return { entry, views };
 }
@@ -51,7 +60,12 @@ function misfit(variants: readonly ManifestEntry[], given: ReadonlyMap<string, C
     const sample = elementCount(buffer.shape.slice(1));
     if (value === undefined || countOf(value) % sample !== 0)
       return fail(
-        messages.badEntryInput(first.name, buffer.name, `batches of ${formatType({ dtype: buffer.dtype, shape: buffer.shape.slice(1) })}`, value === undefined ? "nothing" : `${countOf(value)} elements`),
+        messages.badEntryInput(
+          first.name,
+          buffer.name,
+          `batches of ${formatType({ dtype: buffer.dtype, shape: buffer.shape.slice(1) })}`,
+          value === undefined ? "nothing" : `${countOf(value)} elements`,
+        ),
       );
     batches.add(countOf(value) / sample);
   }

@@ -37,7 +37,8 @@ export function checkManifest(manifest: Manifest): void {
     "state.values",
     manifest.state.values.map((state) => state.name),
   );
-  for (const [i, state] of manifest.state.values.entries()) checkState(`state.values.${i}`, state, manifest.state.bytes);
+  for (const [i, state] of manifest.state.values.entries())
+    checkState(`state.values.${i}`, state, manifest.state.bytes);
   checkInit(manifest);
   unique("entries", manifest.entries.map(entryLabel));
   for (const [i, entry] of manifest.entries.entries()) checkEntry(`entries.${i}`, entry, manifest);
@@ -123,7 +124,8 @@ function checkInit(manifest: Manifest): void {
   const known = new Set(manifest.state.values.map((state) => state.name));
   for (const [i, step] of manifest.init.entries()) {
     const where = `init.${i}`;
-    if (typeof step.kind !== "string" || typeof step.state !== "string") throw bad(where, "a step with kind and state", "none");
+    if (typeof step.kind !== "string" || typeof step.state !== "string")
+      throw bad(where, "a step with kind and state", "none");
     if (step.kind === "scratch") {
       checkName(where, step.state);
       // The initialiser checks dtype and extents; their product is what could ask for all memory there is.
@@ -150,7 +152,8 @@ function checkEntry(where: string, entry: ManifestEntry, manifest: Manifest): vo
   }
   const roles = new Set(entry.buffers.map((buffer) => buffer.role));
   if (roles.has("dataset") && !roles.has("indices")) throw bad(`${where}.buffers`, "indices beside a data set", "none");
-  if (entry.scalars.length > 0 && !roles.has("scalars")) throw bad(`${where}.buffers`, "a buffer for the scalars", "none");
+  if (entry.scalars.length > 0 && !roles.has("scalars"))
+    throw bad(`${where}.buffers`, "a buffer for the scalars", "none");
   const counters = new Set(manifest.counters);
   for (const [i, formula] of entry.scalars.entries())
     checkFormula(`${where}.scalars.${i}`, formula, { counters, hyper: manifest.hyper }, 0);
@@ -161,7 +164,8 @@ function checkEntry(where: string, entry: ManifestEntry, manifest: Manifest): vo
 function checkBuffer(where: string, buffer: ManifestBuffer, entry: ManifestEntry): void {
   const bytes = bytesOf(`${where}.shape`, buffer);
   const demand = (dtype: string, least: number): void => {
-    if (buffer.dtype !== dtype || bytes < least) throw bad(where, `${dtype}, at least ${least} bytes`, `${buffer.dtype}, ${bytes} bytes`);
+    if (buffer.dtype !== dtype || bytes < least)
+      throw bad(where, `${dtype}, at least ${least} bytes`, `${buffer.dtype}, ${bytes} bytes`);
   };
   switch (buffer.role) {
     case "scalars":
@@ -189,10 +193,12 @@ type Names = { readonly counters: ReadonlySet<string>; readonly hyper: Readonly<
 
 function checkFormula(where: string, formula: unknown, names: Names, depth: number): void {
   if (typeof formula === "number") return finite(where, formula);
-  if (!Array.isArray(formula) || depth > formulaDepth) throw bad(where, `a formula at most ${formulaDepth} deep`, describe(formula));
+  if (!Array.isArray(formula) || depth > formulaDepth)
+    throw bad(where, `a formula at most ${formulaDepth} deep`, describe(formula));
   const [kind, first, second]: readonly unknown[] = formula;
   if (kind === "hyper" || kind === "counter") {
-    const known = typeof first === "string" && (kind === "hyper" ? Object.hasOwn(names.hyper, first) : names.counters.has(first));
+    const known =
+      typeof first === "string" && (kind === "hyper" ? Object.hasOwn(names.hyper, first) : names.counters.has(first));
     if (!known || formula.length !== 2) throw bad(where, `a known ${kind}`, describe(first));
     return;
   }

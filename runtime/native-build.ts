@@ -42,7 +42,7 @@ const flags: readonly string[] = [
 export type BuildOptions = {
   /** Folders to look for the addon in and to build it into, best first; the package's and the user's cache by default. */
   readonly folders?: readonly string[];
-  /** Further compiler flags, such as `-Werror` or `-fsanitize=address`. */
+  /** Further compiler flags, such as `-Werror` or `-fsanitize=address`; by default those in `KILN_CXXFLAGS`. */
   readonly flags?: readonly string[];
 };
 
@@ -53,7 +53,8 @@ export type BuildOptions = {
  */
 export async function buildAddon(options: BuildOptions = {}): Promise<string> {
   const source = join(packageRoot(), "runtime", "native");
-  const all = [...flags, ...(options.flags ?? []), ...includeFlags(source)];
+  const more = options.flags ?? (process.env["KILN_CXXFLAGS"] ?? "").split(/\s+/).filter((flag) => flag !== "");
+  const all = [...flags, ...more, ...includeFlags(source)];
   const file = `kiln-${await keyOf(source, all)}.node`;
   const folders = options.folders ?? [join(source, "build"), cacheFolder()];
   for (const folder of folders) {
@@ -71,7 +72,11 @@ export async function buildAddon(options: BuildOptions = {}): Promise<string> {
     }
     return compileInto(folder, file, await unityOf(source), all);
   }
-  throw fail(messages.addonFolderUnusable(refusal?.folder ?? "(none)", reasonOf(refusal?.error)), undefined, refusal?.error);
+  throw fail(
+    messages.addonFolderUnusable(refusal?.folder ?? "(none)", reasonOf(refusal?.error)),
+    undefined,
+    refusal?.error,
+  );
 }
 
 /** The user's cache folder for addons. */
@@ -84,8 +89,10 @@ function includeFlags(source: string): string[] {
   const require = createRequire(import.meta.url);
   const folderOf = (name: string): string => {
     const found: unknown = require(name);
-    const folder = typeof found === "object" && found !== null && "include_dir" in found ? found.include_dir : undefined;
-    if (typeof folder !== "string") throw fail(messages.addonBuildFailed(`the package ${name} names no include folder`));
+    const folder =
+      typeof found === "object" && found !== null && "include_dir" in found ? found.include_dir : undefined;
+    if (typeof folder !== "string")
+      throw fail(messages.addonBuildFailed(`the package ${name} names no include folder`));
     return folder;
   };
   return ["-I", source, "-isystem", folderOf("node-api-headers"), "-isystem", folderOf("node-addon-api")];
@@ -151,7 +158,11 @@ async function compile(command: string, args: readonly string[], unity: string):
 
 async function run(command: string, args: readonly string[], unity: string): Promise<Outcome> {
   return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ["pipe", "ignore", "pipe"], timeout: timeLimit, killSignal: "SIGKILL" });
+    const child = spawn(command, args, {
+      stdio: ["pipe", "ignore", "pipe"],
+      timeout: timeLimit,
+      killSignal: "SIGKILL",
+    });
     let output = "";
     child.stderr.setEncoding("utf8").on("data", (text: string) => (output += text.slice(0, shownOutput)));
     child.on("error", (error: NodeJS.ErrnoException) =>

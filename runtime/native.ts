@@ -83,14 +83,20 @@ async function load(): Promise<NativeAddon> {
     // The addon's shape is fixed by the sources it was built from, which the file's name is a hash of.
     return createRequire(import.meta.url)(path) as NativeAddon;
   } catch (error) {
-    throw fail(messages.addonUnloadable(path, error instanceof Error ? error.message : String(error)), undefined, error);
+    throw fail(
+      messages.addonUnloadable(path, error instanceof Error ? error.message : String(error)),
+      undefined,
+      error,
+    );
   }
 }
 
 /** The error for what a native call threw. */
 export function nativeError(error: unknown): Error {
   const call =
-    typeof error === "object" && error !== null && "call" in error && typeof error.call === "string" ? error.call : "native call";
+    typeof error === "object" && error !== null && "call" in error && typeof error.call === "string"
+      ? error.call
+      : "native call";
   const text = error instanceof Error ? error.message : String(error);
   return fail(messages.nativeCallFailed(call, text), undefined, error);
 }

@@ -11,14 +11,15 @@ import { defaultGenerator } from "../ir/random/default.ts";
 import { initialize } from "../ir/random/initialize.ts";
 import { elementCount } from "../ir/type.ts";
 import { checkProcessor, usefulThreads } from "./cpu-features.ts";
-import { Hyperparameters } from "./hyperparameters.ts";
 import { toInputs, type CallInput } from "./inputs.ts";
 import { entryLabel } from "./manifest-check.ts";
 import { readLibrary, readManifest } from "./manifest.ts";
 import { allocateWords, Staging } from "./memory.ts";
+import { NamedNumbers } from "./named-numbers.ts";
 import { callNative, loadNative, nativeError, type NativeAddon, type NativeProgram } from "./native.ts";
 import { entriesOf, Run, type Named, type RunContext, type RunOptions, type RunResult } from "./run.ts";
-import { StateRegion, type LoadOptions, type StateTensor } from "./state.ts";
+import type { Tensorlike } from "./data/tensorlike.ts";
+import { StateRegion, type LoadOptions } from "./state.ts";
 import { newTypedArray } from "./typed-array.ts";
 
 /** Options of `Program.load`. */
@@ -42,8 +43,9 @@ export class Program {
   /** Threads that kernels run on. */
   readonly threads: number;
   /** Numbers that may be changed between steps, such as learning rates. */
-  readonly hyper: Hyperparameters;
-  readonly #counters: Map<string, number>;
+  readonly hyper: NamedNumbers;
+  /** Completed steps, as the manifest's counters count them. */
+  readonly counters: NamedNumbers;
   readonly #native: NativeProgram;
   readonly #region: StateRegion;
   readonly #memory: { readonly state: Float64Array; readonly arena: Float64Array; readonly staging: Staging };
@@ -65,8 +67,9 @@ export class Program {
     const arena = allocateWords(addon, Math.max(0, ...manifest.entries.map((entry) => entry.arenaBytes)));
     this.#memory = { state, arena, staging: new Staging(addon) };
     this.#region = new StateRegion(manifest.state.values, state.buffer as ArrayBuffer); // allocated as one just above
-    this.hyper = new Hyperparameters(Object.entries(manifest.hyper));
-    this.#counters = new Map(manifest.counters.map((name) => [name, 0]));
+    this.hyper = new NamedNumbers(Object.entries(manifest.hyper));
+    const zeros = manifest.counters.map((name): [string, number] => [name, 0]);
+    this.counters = new NamedNumbers(zeros, true);
   }
 
   /**
@@ -93,21 +96,6 @@ export class Program {
     return program;
   }
 
-  /** Completed steps, as the manifest's counters count them; a live view. */
-  get counters(): ReadonlyMap<string, number> {
-    return this.#counters;
-  }
-
-  /** Sets a counter, as when a training is resumed. @throws UserError K3015 for an unknown name or no whole number. */
-  setCounter(name: string, value: number): void {
-    this.#mustRest("set a counter");
-    if (!this.#counters.has(name))
-      throw fail(messages.badRuntimeOption("counter", `one of ${[...this.#counters.keys()].join(", ") || "none"}`, name));
-    if (!Number.isSafeInteger(value) || value < 0)
-      throw fail(messages.badRuntimeOption(name, "a whole number of at least 0", String(value)));
-    this.#counters.set(name, value);
-  }
-
   /** Seeds the default generator. @throws UserError K3101 if `seed` is no 64-bit integer. */
   seed(seed: number | bigint): void {
     this.#mustRest("seed the generator");
@@ -120,34 +108,34 @@ export class Program {
    */
   initialize(): void {
     this.#mustRest("initialise the state");
-    const tensors = new Map<string, StateTensor>();
+    const tensors = new Map<string, Tensorlike>();
     for (const { name, dtype, shape } of this.#region.values)
       tensors.set(name, { dtype, shape, data: newTypedArray(dtype, elementCount(shape)) });
     initialize(this.manifest.init, tensors, defaultGenerator);
     this.#region.write(allRoles, tensors);
-    for (const name of this.#counters.keys()) this.#counters.set(name, 0);
+    for (const name of this.counters.keys()) this.counters.set(name, 0);
   }
 
   /** Copies of parameters and buffers under PyTorch's names, in PyTorch's layout. */
-  stateDict(): Map<string, StateTensor> {
+  stateDict(): Map<string, Tensorlike> {
     this.#mustRest("read the state");
     return this.#region.read(weights);
   }
 
   /** Takes over parameters and buffers. @throws UserError K3009 with all differences; nothing is loaded then. */
-  loadStateDict(tensors: ReadonlyMap<string, StateTensor>, options: LoadOptions = {}): void {
+  loadStateDict(tensors: ReadonlyMap<string, Tensorlike>, options: LoadOptions = {}): void {
     this.#mustRest("load the state");
     this.#region.write(weights, tensors, options);
   }
 
   /** Copies of the optimizers' slots, named `<optimizer>.<slot>.<parameter>`. */
-  optimizerState(): Map<string, StateTensor> {
+  optimizerState(): Map<string, Tensorlike> {
     this.#mustRest("read the optimizer's state");
     return this.#region.read(slots);
   }
 
   /** Takes over the optimizers' slots. @throws UserError K3009 with all differences; nothing is loaded then. */
-  loadOptimizerState(tensors: ReadonlyMap<string, StateTensor>, options: LoadOptions = {}): void {
+  loadOptimizerState(tensors: ReadonlyMap<string, Tensorlike>, options: LoadOptions = {}): void {
     this.#mustRest("load the optimizer's state");
     this.#region.write(slots, tensors, options);
   }
@@ -185,7 +173,7 @@ export class Program {
     return this.runSync(options).outputs;
   }
 
-  /** `run` on the JavaScript thread; `onStep` is not called. @throws as `run`, and K3012 while another call runs. */
+  /** `run` on the JavaScript thread; `onProgress` is not called. @throws as `run`, and K3012 while another call runs. */
   runSync(options: RunOptions): RunResult {
     this.#mustRest("run steps");
     const run = this.#begin(options);
@@ -251,7 +239,9 @@ export class Program {
   /** Checks what a run is given. */
   #begin(options: RunOptions): Run {
     const variants = this.#variants(options.entry);
-    const entry = variants.find((variant) => variant.batch === options.batch) ?? (options.batch === undefined ? variants[0] : undefined);
+    const entry =
+      variants.find((variant) => variant.batch === options.batch) ??
+      (options.batch === undefined ? variants[0] : undefined);
     if (entry === undefined || (options.batch === undefined && variants.length > 1)) {
       const sizes = variants.map((variant) => variant.batch);
       throw fail(messages.programBatchNotCompiled(options.entry, String(options.batch ?? "no given size"), sizes));
@@ -264,7 +254,7 @@ export class Program {
       ...this.#memory,
       generator: defaultGenerator.state,
       hyper: this.hyper,
-      counters: this.#counters,
+      counters: this.counters,
       pace: this.#paces.get(entryLabel(entry)),
     };
   }
@@ -283,7 +273,7 @@ export class Program {
       let done;
       try {
         // Hyperparameters that were changed for steps ahead cannot be taken back: such a stretch runs to its end.
-        this.#mayInterrupt = options.beforeStep === undefined;
+        this.#mayInterrupt = options.onStep === undefined;
         done = await this.#native.run(place, steps, this.threads, buffers.views, buffers.strides, buffers.bytes);
       } catch (error) {
         run.abandon();
@@ -292,7 +282,7 @@ export class Program {
         this.#mayInterrupt = false;
       }
       run.finish(done, Number(process.hrtime.bigint() - start));
-      await options.onStep?.(run.done);
+      await options.onProgress?.(run.done);
     }
     this.#learn(run);
     return run.result();

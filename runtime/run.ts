@@ -5,19 +5,18 @@
  */
 import { evaluateHostExpr } from "../ir/artifact/host-expr.ts";
 import type { ManifestBuffer, ManifestEntry } from "../ir/artifact/manifest.ts";
-import { fail, invariant } from "../ir/diagnostic/diagnostic.ts";
+import { fail, invariant, unreachable } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
-import { at, byteLength, elementCount, formatType } from "../ir/type.ts";
+import { at, byteLength, elementCount, formatType, type Shape } from "../ir/type.ts";
 import { aligned, type Staging } from "./memory.ts";
-import type { Hyperparameters } from "./hyperparameters.ts";
 import type { NativeBuffers, NativeView } from "./native.ts";
 import { bytesOf, newTypedArray, type TypedArray } from "./typed-array.ts";
 
 /** Things by name. */
 export type Named<T> = ReadonlyMap<string, T> | Readonly<Record<string, T>>;
 
-/** A whole field of a data set: `rows` rows, densely packed. It must not change while the program is in use. */
-export type DatasetField = { readonly data: TypedArray; readonly rows: number };
+/** A whole field of a data set, `[rows, ...shape]`, densely packed. It must not change while the program is in use. */
+export type DatasetField = { readonly data: TypedArray } & ({ readonly rows: number } | { readonly shape: Shape });
 
 /** What a run is given. */
 export type RunOptions = {
@@ -32,10 +31,10 @@ export type RunOptions = {
   readonly datasets?: Named<DatasetField>;
   /** Sample numbers of all steps behind each other, `[steps, batch]`. */
   readonly indices?: Int32Array;
-  /** Called before each step, in order, to change hyperparameters; `step` counts from 0 within the run. */
-  readonly beforeStep?: (step: number) => void;
+  /** Called before each step but the first, with the number of steps before it; what it changes of `hyper` holds from there. */
+  readonly onStep?: (step: number) => void;
   /** Called from time to time (every 50 ms or so, and at the end) with the number of steps done. */
-  readonly onStep?: (done: number) => void | Promise<void>;
+  readonly onProgress?: (done: number) => void | Promise<void>;
 };
 
 /** What a run gives. */
@@ -52,7 +51,7 @@ export type RunContext = {
   readonly arena: Float64Array;
   readonly generator: Uint32Array;
   readonly staging: Staging;
-  readonly hyper: Hyperparameters;
+  readonly hyper: ReadonlyMap<string, number>;
   readonly counters: Map<string, number>;
   /** Nanoseconds a step of this entry took last; `undefined` before the first. */
   readonly pace: number | undefined;
@@ -171,7 +170,14 @@ export class Run {
     const known = this.entry.buffers.filter((buffer) => buffer.role === role).map((buffer) => buffer.name);
     for (const name of given.keys())
       if (!known.includes(name))
-        throw fail(messages.badEntryInput(this.entry.name, name, `one of the ${role}s: ${known.join(", ") || "none"}`, "another name"));
+        throw fail(
+          messages.badEntryInput(
+            this.entry.name,
+            name,
+            `one of the ${role}s: ${known.join(", ") || "none"}`,
+            "another name",
+          ),
+        );
   }
 
   #checkBuffer(buffer: ManifestBuffer): void {
@@ -188,9 +194,11 @@ export class Run {
       const row = elementCount(buffer.shape.slice(1));
       const expected = `rows of ${formatType({ dtype: buffer.dtype, shape: buffer.shape.slice(1) })}`;
       if (field === undefined) throw refuse(expected, "nothing");
-      const { data, rows } = field;
+      const { data } = field;
+      const rows = rowsOf(field);
       if (!Number.isSafeInteger(rows) || rows < 1 || rows > 2 ** 31) throw refuse(expected, `${rows} rows`);
-      if (!holds(data, buffer.dtype) || data.length !== rows * row) throw refuse(expected, `${nameOf(data)} as ${rows} rows`);
+      if (!holds(data, buffer.dtype) || data.length !== rows * row)
+        throw refuse(expected, `${nameOf(data)} as ${rows} rows`);
     } else if (buffer.role === "indices") {
       const { indices } = this.#options;
       if (!(indices instanceof Int32Array) || indices.length !== count)
@@ -202,7 +210,7 @@ export class Run {
   }
 
   #checkIndices(indices: Int32Array): void {
-    const rows = Math.min(...[...this.#datasets.values()].map((field) => field.rows));
+    const rows = Math.min(...[...this.#datasets.values()].map(rowsOf));
     for (let i = 0; i < indices.length; i++) {
       const index = indices[i] ?? 0;
       if (index < 0 || index >= rows) throw fail(messages.sampleNumberOutside(this.entry.name, i, index, rows));
@@ -210,11 +218,15 @@ export class Run {
   }
 
   /** What the device is given for a buffer in a stretch. */
-  #bind(buffer: ManifestBuffer, steps: number): { readonly view: NativeView; readonly stride: number; readonly size: number } {
+  #bind(
+    buffer: ManifestBuffer,
+    steps: number,
+  ): { readonly view: NativeView; readonly stride: number; readonly size: number } {
     const { state, arena, generator, staging } = this.#context;
     const size = byteLength(buffer);
     const elements = elementCount(buffer.shape);
-    const part = (view: TypedArray): TypedArray => view.subarray(this.#done * elements, (this.#done + steps) * elements);
+    const part = (view: TypedArray): TypedArray =>
+      view.subarray(this.#done * elements, (this.#done + steps) * elements);
     switch (buffer.role) {
       case "state":
         return { view: state, stride: 0, size: state.byteLength };
@@ -243,6 +255,8 @@ export class Run {
         invariant(field !== undefined, "a data set that was checked is gone");
         return { view: staging.lasting(field.data), stride: 0, size: field.data.byteLength };
       }
+      default:
+        return unreachable(buffer.role);
     }
   }
 
@@ -253,10 +267,10 @@ export class Run {
     const view = place < 0 ? undefined : at(views, place);
     const scalars = view === undefined ? undefined : new Float32Array(view.buffer, view.byteOffset);
     const stride = place < 0 ? 0 : aligned(byteLength(at(this.entry.buffers, place))) / 4;
-    const environment = { hyper: hyper.values, counters };
+    const environment = { hyper, counters };
     const increments = Object.entries(this.entry.increments);
     for (let step = 0; step < steps; step++) {
-      this.#options.beforeStep?.(this.#done + step);
+      if (this.#done + step > 0) this.#options.onStep?.(this.#done + step);
       if (scalars !== undefined)
         for (const [i, formula] of this.entry.scalars.entries())
           scalars[step * stride + i] = evaluateHostExpr(formula, environment);
@@ -297,11 +311,18 @@ export function entriesOf<T>(named: Named<T> | undefined): ReadonlyMap<string, T
   return named instanceof Map ? named : new Map(Object.entries(named));
 }
 
+/** Number of rows of a field. */
+function rowsOf(field: DatasetField): number {
+  return "rows" in field ? field.rows : (field.shape[0] ?? 0);
+}
+
 /** Whether an array is of the kind that holds elements of `dtype`. */
 function holds(view: TypedArray, dtype: ManifestBuffer["dtype"]): boolean {
   return view instanceof newTypedArray(dtype, 0).constructor;
 }
 
 function nameOf(view: unknown): string {
-  return ArrayBuffer.isView(view) && "length" in view ? `a ${view.constructor.name} of ${String(view.length)}` : typeof view;
+  return ArrayBuffer.isView(view) && "length" in view
+    ? `a ${view.constructor.name} of ${String(view.length)}`
+    : typeof view;
 }

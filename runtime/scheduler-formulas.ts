@@ -53,7 +53,8 @@ export class OptionReader {
   /** A whole number of at least `least`. */
   count(name: string, least: number, fallback?: number): number {
     const value = this.number(name, fallback);
-    if (!Number.isSafeInteger(value) || value < least) throw this.bad(name, `a whole number of at least ${least}`, value);
+    if (!Number.isSafeInteger(value) || value < least)
+      throw this.bad(name, `a whole number of at least ${least}`, value);
     return value;
   }
 
@@ -75,7 +76,8 @@ export class OptionReader {
   /** A list of finite numbers. */
   list(name: string): readonly number[] {
     const value = this.#options[name];
-    if (!Array.isArray(value) || !value.every((each) => Number.isFinite(each))) throw this.bad(name, "a list of numbers", value);
+    if (!Array.isArray(value) || !value.every((each) => Number.isFinite(each)))
+      throw this.bad(name, "a list of numbers", value);
     return value;
   }
 
@@ -169,8 +171,7 @@ export const formulas: Readonly<Record<string, (read: OptionReader) => Formula>>
         let length = first;
         let left = t;
         if (factor === 1) left %= first;
-        else
-          for (; left >= length; length *= factor) left -= length;
+        else for (; left >= length; length *= factor) left -= length;
         return low + ((base - low) * (1 + Math.cos((Math.PI * left) / length))) / 2;
       },
     };
@@ -193,7 +194,11 @@ function table(read: OptionReader, first: number): (t: number) => number {
   return (t) => {
     const factor = factors[t - first];
     if (factor === undefined)
-      throw read.bad("factors", `at most ${factors.length - 1 + first} steps, as many as it was compiled for`, `step ${t}`);
+      throw read.bad(
+        "factors",
+        `at most ${factors.length - 1 + first} steps, as many as it was compiled for`,
+        `step ${t}`,
+      );
     return factor;
   };
 }

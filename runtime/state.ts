@@ -6,11 +6,20 @@
 import type { ManifestState } from "../ir/artifact/manifest.ts";
 import { fail, invariant } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
-import { at, dtypeBytes, elementCount, formatType, rowMajorStrides, sameShape, type DType, type Shape } from "../ir/type.ts";
+import {
+  at,
+  dtypeBytes,
+  elementCount,
+  formatType,
+  rowMajorStrides,
+  sameShape,
+  type Shape,
+} from "../ir/type.ts";
+import type { Tensorlike } from "./data/tensorlike.ts";
 import { newTypedArray, typedArray, type TypedArray } from "./typed-array.ts";
 
-/** A tensor outside a program: row-major, `data` as long as `shape` says; `f16`, `bf16` as their bits, `bool` as 0 and 1. */
-export type StateTensor = { readonly dtype: DType; readonly shape: Shape; readonly data: TypedArray };
+/** A tensor outside a program. */
+export type StateTensor = Tensorlike;
 
 /** How strictly tensors must match a program's state. */
 export type LoadOptions = {
@@ -30,8 +39,8 @@ export class StateRegion {
   }
 
   /** Copies of the values of these roles, by name, in the manifest's order. */
-  read(roles: readonly ManifestState["role"][]): Map<string, StateTensor> {
-    const tensors = new Map<string, StateTensor>();
+  read(roles: readonly ManifestState["role"][]): Map<string, Tensorlike> {
+    const tensors = new Map<string, Tensorlike>();
     for (const value of this.values) {
       if (!roles.includes(value.role)) continue;
       const data = newTypedArray(value.dtype, elementCount(value.shape));
@@ -46,7 +55,11 @@ export class StateRegion {
    *
    * @throws UserError K3009 with all differences; nothing has changed then.
    */
-  write(roles: readonly ManifestState["role"][], tensors: ReadonlyMap<string, StateTensor>, options: LoadOptions = {}): void {
+  write(
+    roles: readonly ManifestState["role"][],
+    tensors: ReadonlyMap<string, Tensorlike>,
+    options: LoadOptions = {},
+  ): void {
     const values = this.values.filter((value) => roles.includes(value.role));
     const differences = findDifferences(values, tensors, options.strict ?? true);
     if (differences.length > 0) throw fail(messages.stateMismatch(differences));
@@ -61,13 +74,16 @@ export class StateRegion {
   #place(value: ManifestState): TypedArray {
     const last = value.shape.reduce((sum, extent, axis) => sum + (extent - 1) * at(value.strides, axis), 0);
     const elements = elementCount(value.shape) === 0 ? 0 : last + 1;
-    return typedArray(value.dtype, this.#bytes.subarray(value.offset, value.offset + elements * dtypeBytes[value.dtype]));
+    return typedArray(
+      value.dtype,
+      this.#bytes.subarray(value.offset, value.offset + elements * dtypeBytes[value.dtype]),
+    );
   }
 }
 
 function findDifferences(
   values: readonly ManifestState[],
-  tensors: ReadonlyMap<string, StateTensor>,
+  tensors: ReadonlyMap<string, Tensorlike>,
   strict: boolean,
 ): string[] {
   const differences: string[] = [];
@@ -77,8 +93,13 @@ function findDifferences(
       if (strict) differences.push(`missing: ${value.name} ${formatType(value)}`);
     } else if (tensor.dtype !== value.dtype || !sameShape(tensor.shape, value.shape)) {
       differences.push(`${value.name}: expected ${formatType(value)}, got ${formatType(tensor)}`);
-    } else if (tensor.data.length !== elementCount(value.shape) || tensor.data.BYTES_PER_ELEMENT !== dtypeBytes[value.dtype]) {
-      differences.push(`${value.name}: ${tensor.data.length} elements of ${tensor.data.BYTES_PER_ELEMENT} bytes for ${formatType(value)}`);
+    } else if (
+      tensor.data.length !== elementCount(value.shape) ||
+      tensor.data.BYTES_PER_ELEMENT !== dtypeBytes[value.dtype]
+    ) {
+      differences.push(
+        `${value.name}: ${tensor.data.length} elements of ${tensor.data.BYTES_PER_ELEMENT} bytes for ${formatType(value)}`,
+      );
     } else if (isBigInt(tensor.data) !== (value.dtype === "i64")) {
       differences.push(`${value.name}: a ${tensor.data.constructor.name} for ${formatType(value)}`);
     }
@@ -90,10 +111,10 @@ function findDifferences(
   return differences;
 }
 
-/** Elements as plain bits, so that every value, NaNs included, arrives as it was. */
-type Bits = Uint8Array | Uint16Array | Int32Array | BigInt64Array;
+/** Elements as integers of some width, so that every value, NaNs included, arrives as it was. */
+type Elements = { readonly length: number; [index: number]: number | bigint };
 
-function bitsOf(data: TypedArray): Bits {
+function bitsOf(data: TypedArray): Elements {
   const { buffer, byteOffset, length } = data;
   switch (data.BYTES_PER_ELEMENT) {
     case 1:
@@ -106,9 +127,6 @@ function bitsOf(data: TypedArray): Bits {
       return new BigInt64Array(buffer, byteOffset, length);
   }
 }
-
-/** Bits of one width, whatever it is. */
-type Elements = { readonly length: number; [index: number]: number | bigint };
 
 type Axis = { readonly extent: number; readonly from: number; readonly to: number };
 
@@ -131,13 +149,12 @@ function copy(
       merged[merged.length - 1] = { extent: outer.extent * axis.extent, from: axis.from, to: axis.to };
     else merged.push(axis);
   }
-  // Both sides have one width (checked above), so what is read can be written.
-  const source = bitsOf(from) as Elements & Bits;
-  const target = bitsOf(to) as Elements & Bits;
   const [only] = merged;
   if (merged.length === 1 && only?.from === 1 && only.to === 1)
-    new Uint8Array(to.buffer, to.byteOffset, to.byteLength).set(new Uint8Array(from.buffer, from.byteOffset, from.byteLength));
-  else copyAxes(source, 0, target, 0, merged, 0);
+    new Uint8Array(to.buffer, to.byteOffset, to.byteLength).set(
+      new Uint8Array(from.buffer, from.byteOffset, from.byteLength),
+    );
+  else copyAxes(bitsOf(from), 0, bitsOf(to), 0, merged, 0);
 }
 
 function copyAxes(

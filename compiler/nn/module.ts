@@ -180,7 +180,12 @@ export function isModule(x: unknown): x is Module {
 function noteCalls(module: Module, forward: Function): void {
   const noted = (...args: readonly unknown[]): unknown => {
     const trace = activeTrace();
-    const call = (): unknown => Reflect.apply(forward, module, args);
+    const call = (): unknown => {
+      const result: unknown = Reflect.apply(forward, module, args);
+      if (!(result instanceof Promise)) return result;
+      result.catch(() => undefined);
+      throw fail(messages.asyncInTrace("forward"), trace?.here());
+    };
     return trace === undefined || module.path === undefined ? call() : trace.inModule(module.path, call);
   };
   Object.defineProperty(noted, wrapped, { value: true });

@@ -76,7 +76,7 @@ export function linspace(
       .rsub(steps - 1)
       .mul(-step)
       .add(end);
-    return low.where(index.lt(Math.floor(steps / 2)), high);
+    return low.where(index.lt(steps === 1 ? 1 : Math.floor(steps / 2)), high);
   });
 }
 

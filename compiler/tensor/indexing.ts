@@ -29,7 +29,16 @@ export function takeSlices(weight: Tensor, dim: number, index: Tensor): Tensor {
   });
 }
 
+/** A scalar as a vector of one element, and what was computed of it as a scalar again: it counts as having one axis. */
+function ofScalar(x: Tensor, body: (vector: Tensor) => Tensor): Tensor {
+  return body(x.reshape([1])).reshape([]);
+}
+
 function sorted(x: Tensor, dim: number, descending: boolean): ValuesAndIndices {
+  if (x.ndim === 0) {
+    normaliseAxis("sort", dim, x.type);
+    return { values: x, indices: x.zerosLike({ dtype: "i64" }) };
+  }
   const axis = normaliseAxis("sort", dim, x.type);
   const indices = x[make](currentTrace("sort").g.argsort(nodeOf(x), { axis, descending }));
   return { values: x.gather(axis, indices), indices };
@@ -71,11 +80,14 @@ export const indexingMethods: IndexingMethods = {
     });
   },
   indexSelect(dim, index) {
+    if (this.ndim === 0) return this.reshape([1]).indexSelect(dim, index.reshape([-1])).reshape([]);
     return takeSlices(this, dim, index);
   },
   scatterAdd(dim, index, source) {
     const trace = currentTrace("scatterAdd");
     return trace.at(trace.here(), () => {
+      if (this.ndim === 0)
+        return ofScalar(this, (x) => x.scatterAdd(dim, index.reshape([-1]), source.reshape([-1])));
       const axis = normaliseAxis("scatterAdd", dim, this.type);
       const indices = indexNode("scatterAdd", index);
       const span = indices.type.shape;
@@ -88,17 +100,21 @@ export const indexingMethods: IndexingMethods = {
   indexAdd(dim, index, source, { alpha = 1 } = {}) {
     const trace = currentTrace("indexAdd");
     return trace.at(trace.here(), () => {
+      if (this.ndim === 0)
+        return ofScalar(this, (x) => x.indexAdd(dim, index.reshape([-1]), source.reshape([-1]), { alpha }));
       const axis = normaliseAxis("indexAdd", dim, this.type);
       const updates = nodeOf((alpha === 1 ? source : source.mul(alpha)).to(this.dtype));
       return this[make](trace.g.scatterAdd(nodeOf(this), indexNode("indexAdd", index), updates, { axis }));
     });
   },
   cumsum(dim) {
+    if (this.ndim === 0) return ofScalar(this, (x) => x.cumsum(dim));
     const x = this.dtype.startsWith("f") || this.dtype === "bf16" ? this : this.to("i64");
     const axis = normaliseAxis("cumsum", dim, this.type);
     return this[make](currentTrace("cumsum").g.cumsum(nodeOf(x), { axis, reverse: false }));
   },
   cumprod(dim) {
+    if (this.ndim === 0) return ofScalar(this, (x) => x.cumprod(dim));
     const x = this.dtype.startsWith("f") || this.dtype === "bf16" ? this : this.to("i64");
     const axis = normaliseAxis("cumprod", dim, this.type);
     return this[make](currentTrace("cumprod").g.cumprod(nodeOf(x), { axis, reverse: false }));
@@ -110,6 +126,7 @@ export const indexingMethods: IndexingMethods = {
     return sorted(this, dim, descending);
   },
   topk(k, dim = -1, { largest = true } = {}) {
+    if (this.ndim === 0) return sorted(this, dim, largest);
     const axis = normaliseAxis("topk", dim, this.type);
     if (!Number.isSafeInteger(k) || k < 0 || k > at(this.shape, axis))
       throw fail(messages.outsideAxis("topk", dim, [k], this.type), currentTrace("topk").here());

@@ -202,7 +202,8 @@ export const pickMethods: PickMethods = {
   },
   takeAlongDim(index, dim) {
     return composed("takeAlongDim", () => {
-      if (dim === undefined) return this.reshape([-1]).gather(0, index.reshape([-1]));
+      if (dim === undefined)
+        return this.reshape([-1]).gather(0, fromStart("takeAlongDim", index.reshape([-1]), this.numel()));
       const axis = normaliseAxis("takeAlongDim", dim, this.type);
       const other = (shape: readonly number[]): number[] => shape.map((extent, i) => (i === axis ? 1 : extent));
       const common = broadcastAll("takeAlongDim", [
@@ -211,7 +212,7 @@ export const pickMethods: PickMethods = {
       ]);
       const spread = (x: Tensor): Tensor =>
         x.broadcastTo(other(common).map((extent, i) => (i === axis ? at(x.shape, axis) : extent)));
-      return spread(this).gather(axis, spread(index));
+      return spread(this).gather(axis, fromStart("takeAlongDim", spread(index), at(this.shape, axis)));
     });
   },
   indexFill(dim, index, value) {

@@ -62,9 +62,16 @@ export function tensordot(x: Tensor, y: Tensor, dims: TensordotAxes = 2): Tensor
     const lhsContract = lists[0].map((axis) => normaliseAxis("tensordot", axis, x.type));
     const rhsContract = lists[1].map((axis) => normaliseAxis("tensordot", axis, y.type));
     const dtype = resultType([x, y]);
-    const [lhs, rhs] = [nodeOf(x.to(dtype)), nodeOf(y.to(dtype))];
+    const lhs = nodeOf(summedTo(x.to(dtype), lhsContract, y, rhsContract));
+    const rhs = nodeOf(summedTo(y.to(dtype), rhsContract, x, lhsContract));
     return x[make](trace.g.dot(lhs, rhs, { lhsBatch: [], rhsBatch: [], lhsContract, rhsContract }));
   });
+}
+
+/** x with a contracted axis summed to extent 1 where the other operand's is 1: the sum of products is the same. */
+function summedTo(x: Tensor, axes: readonly number[], other: Tensor, otherAxes: readonly number[]): Tensor {
+  const longer = axes.filter((axis, i) => other.shape[otherAxes[i] ?? -1] === 1 && x.shape[axis] !== 1);
+  return longer.length === 0 ? x : x.sum(longer, { keepdim: true });
 }
 
 /** A tensor with a label for each of its axes. */

@@ -7,6 +7,7 @@ import { fail, type SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import { opDef, type Graph, type Node } from "../../ir/graph.ts";
 import type { TensorType } from "../../ir/type.ts";
+import { blaming, type Blame } from "./blame.ts";
 import { nodeOf } from "./handle.ts";
 import { claim, type Owned } from "./owned.ts";
 import { ProgramTrace } from "./program-trace.ts";
@@ -48,8 +49,11 @@ export function traceProgram<S>(
   options: TraceOptions = {},
 ): ProgramResult {
   const program = new ProgramTrace(options.root ?? process.cwd());
-  const returned = runTrace(new Trace(program, "setup", "setup"), setup);
-  const owned = claim(program, returned);
+  const blame: Blame = { what: "setup()", root: program.root, place: entries[0]?.place };
+  const { returned, owned } = blaming(blame, () => {
+    const made = runTrace(new Trace(program, "setup", "setup"), setup);
+    return { returned: made, owned: claim(program, made) };
+  });
   const restore = remember(program, owned);
   const traced = entries.map((entry) => {
     restore();
@@ -78,7 +82,8 @@ function remember(program: ProgramTrace, owned: Owned): () => void {
 function traceEntry<S>(program: ProgramTrace, owned: Owned, returned: S, entry: EntrySpec<S>): TracedEntry {
   const trace = new Trace(program, "entry", entry.name);
   if (entry.mode === "eval") for (const [, module] of owned.modules) module.eval();
-  return runTrace(trace, () => {
+  const blame: Blame = { what: `the step \`${entry.name}\``, root: program.root, place: entry.place };
+  const record = (): TracedEntry => {
     const leaves = trace.at(entry.place, () => entry.inputs.map((input) => inputLeaf(trace, input)));
     const tensors = leaves.map((node) => new Tensor({ kind: "node", trace, node }));
     const results = trace.withGrad(entry.mode === "train", () => entry.run(returned, tensors));
@@ -90,7 +95,8 @@ function traceEntry<S>(program: ProgramTrace, owned: Owned, returned: S, entry: 
     const { graph, moved } = finishGraph(trace, leaves, outputs);
     const inputs = entry.inputs.map(({ kind, name, type }, i) => ({ kind, name, type, leaf: moved(leaves[i]) }));
     return { name: entry.name, batch: entry.batch, graph, inputs, increments: Object.fromEntries(trace.increments) };
-  });
+  };
+  return blaming(blame, () => runTrace(trace, record));
 }
 
 function inputLeaf(trace: Trace, { kind, name, type }: InputSpec): Node {

@@ -9,8 +9,11 @@ import type { SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
 
 const packageRoot = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
+/** Names of the folders whose code is ours. */
+export const ownFolderNames: readonly string[] = ["compiler", "ir", "codegen", "runtime", "bin"];
+
 /** Folders whose frames are ours: a test or an example in the same package counts as a user. */
-const ownFolders = ["compiler", "ir", "codegen", "runtime", "bin"].map((name) => `${packageRoot}${sep}${name}${sep}`);
+const ownFolders = ownFolderNames.map((name) => `${packageRoot}${sep}${name}${sep}`);
 
 /** Frames that usually suffice to reach the user's; a deeper stack is captured a second time. */
 const shallow = 12;

@@ -8,6 +8,7 @@ import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import type { ManifestMetric } from "../../ir/artifact/manifest.ts";
 import { isFloat } from "../../ir/type.ts";
+import { blaming } from "./blame.ts";
 import { completeNames, elementNames } from "./argument-names.ts";
 import type { Batch, TrainingDefinition } from "./definition.ts";
 import { relativeFile } from "./source.ts";
@@ -63,7 +64,9 @@ export function traceTraining<S>(
       loaders: Object.entries(loaders).map(([name, loader]): NamedLoader => ({ name, loader })),
       metrics: metricsOf(definition, program.entries),
       schedulers: owned.schedulers.map((scheduler) =>
-        scheduler.describe(scheduler.per === "step" ? epochs * stepsPerEpoch : epochs),
+        blaming({ what: "a scheduler", root, place: definition.place }, () =>
+          scheduler.describe(scheduler.per === "step" ? epochs * stepsPerEpoch : epochs),
+        ),
       ),
     },
   };

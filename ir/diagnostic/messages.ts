@@ -1524,3 +1524,22 @@ export function tooManyIndices(count: number, type: TensorType): Diagnostic {
     expected: `1 to ${type.shape.length} parts and at most one "..."`,
   });
 }
+
+// ---- K16xx: mistakes in the user's own code ----
+
+/** The user's own code threw an error of JavaScript's. */
+export function userCodeFailed(what: string, reason: string): Diagnostic {
+  return user("K1601", `${printable(what)} fails: ${printable(reason)}`, {
+    expected: `${printable(what)} to return`,
+    got: printable(reason),
+    hint: "The line is your own code's. Is a name misspelt, or a layer or argument missing? A type check (npx tsc --noEmit) finds most such mistakes.",
+  });
+}
+
+/** Our code threw an error of JavaScript's while the user's code called it. */
+export function failedUnderUserCode(what: string, reason: string): Diagnostic {
+  return internal("K9061", `a call in ${printable(what)} fails inside Kiln: ${printable(reason)}`, {
+    got: printable(reason),
+    hint: `Check the arguments of the call at this place. If they are right: ${internalHint}`,
+  });
+}

@@ -21,6 +21,8 @@ export type InterpretOptions = {
   readonly end?: number;
   /** Makes the draws: `count` numbers from the generator whose state is `generator`. A kernel that draws needs it. */
   readonly draw?: (draw: Draw, generator: LoopArray, count: number) => ArrayLike<number>;
+  /** Whether to look for races on the buffers, which takes 24 bytes an element; true by default. */
+  readonly races?: boolean;
 };
 
 /**
@@ -44,7 +46,8 @@ export function interpretKernel(
     const size = declared === unboundedSize ? (array?.length ?? 0) : declared;
     if (array === undefined || array.length < size)
       fault(`needs ${size} elements for ${name}, got ${array?.length ?? 0}`);
-    arrays.set(name, new LoopMemory(name, size, array, exempt.has(name) ? "exempt" : "shared", { fault, progress }));
+    const kind = exempt.has(name) || options.races === false ? "exempt" : "shared";
+    arrays.set(name, new LoopMemory(name, size, array, kind, { fault, progress }));
   }
   const values: number[] = [];
   const scope: Scope = { values, places: new Map(), arrays, progress, fault, buffers, options, inVector: false };

@@ -7,9 +7,28 @@ import type { Numbers } from "./results.ts";
 
 /** Something that happened, as `--json` prints it. */
 export type TrainingEvent =
-  | { readonly event: "start"; readonly program: string; readonly seed: number; readonly epoch: number; readonly steps: number; readonly resumed: string | null }
-  | { readonly event: "step"; readonly epoch: number; readonly step: number; readonly steps: number; readonly results: Numbers }
-  | { readonly event: "evaluate"; readonly epoch: number; readonly loader: string; readonly samples: number; readonly results: Numbers }
+  | {
+      readonly event: "start";
+      readonly program: string;
+      readonly seed: number;
+      readonly epoch: number;
+      readonly steps: number;
+      readonly resumed: string | null;
+    }
+  | {
+      readonly event: "step";
+      readonly epoch: number;
+      readonly step: number;
+      readonly steps: number;
+      readonly results: Numbers;
+    }
+  | {
+      readonly event: "evaluate";
+      readonly epoch: number;
+      readonly loader: string;
+      readonly samples: number;
+      readonly results: Numbers;
+    }
   | { readonly event: "save"; readonly file: string; readonly epoch: number; readonly step: number }
   | { readonly event: "end"; readonly steps: number; readonly checkpoint: string; readonly curve: string | null };
 

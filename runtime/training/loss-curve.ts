@@ -27,13 +27,13 @@ export function drawCurve(curve: Curve): string {
   const high = Math.max(...finite, -Infinity);
   const epochs = (points.length * curve.stride) / curve.stepsPerEpoch;
   const scale = low > 0 && high / low > 10 ? logarithmic(low, high) : linear(low, high);
-  const x = (epoch: number): number => margin.left + (epoch / Math.max(epochs, 1e-9)) * (width - margin.left - margin.right);
-  const y = (loss: number): number => height - margin.bottom - scale.place(loss) * (height - margin.top - margin.bottom);
+  const x = (epoch: number): number =>
+    margin.left + (epoch / Math.max(epochs, 1e-9)) * (width - margin.left - margin.right);
+  const y = (loss: number): number =>
+    height - margin.bottom - scale.place(loss) * (height - margin.top - margin.bottom);
   const xOf = (i: number): number => x(((i + 1) * curve.stride) / curve.stepsPerEpoch);
   const line = (values: readonly number[]): string =>
-    values
-      .flatMap((loss, i) => (Number.isNaN(loss) ? [] : `${xOf(i).toFixed(1)},${y(loss).toFixed(1)}`))
-      .join(" ");
+    values.flatMap((loss, i) => (Number.isNaN(loss) ? [] : `${xOf(i).toFixed(1)},${y(loss).toFixed(1)}`)).join(" ");
   const marks = scale.marks.map((loss) => {
     const at = y(loss).toFixed(1);
     return (

@@ -75,7 +75,10 @@ export class LossHistory {
 
   #halve(): void {
     const points = this.#points;
-    this.#points = Array.from({ length: capacity / 2 }, (_, i) => ((points[2 * i] ?? 0) + (points[2 * i + 1] ?? 0)) / 2);
+    this.#points = Array.from(
+      { length: capacity / 2 },
+      (_, i) => ((points[2 * i] ?? 0) + (points[2 * i + 1] ?? 0)) / 2,
+    );
     this.#stride *= 2;
   }
 }

@@ -25,7 +25,12 @@ export const trainerOptions = {
   },
   out: { kind: "text", value: "DIR", doc: "folder for checkpoints and the loss curve (default: runs/<name>)" },
   threads: { kind: "count", value: "N", minimum: 1, doc: "threads to compute with; results do not depend on it" },
-  saveEvery: { kind: "count", value: "N", minimum: 1, doc: "save a checkpoint every N steps, besides every epoch and about every 10 s" },
+  saveEvery: {
+    kind: "count",
+    value: "N",
+    minimum: 1,
+    doc: "save a checkpoint every N steps, besides every epoch and about every 10 s",
+  },
   json: { kind: "switch", doc: "print one JSON object a line instead of text" },
 } as const satisfies OptionTable;
 

@@ -6,7 +6,13 @@
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import pc from "picocolors";
-import { DiagnosticError, InternalError, internalHint, printable, TargetError } from "../../ir/diagnostic/diagnostic.ts";
+import {
+  DiagnosticError,
+  InternalError,
+  internalHint,
+  printable,
+  TargetError,
+} from "../../ir/diagnostic/diagnostic.ts";
 import type { SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
 import { Interrupted } from "./interrupt.ts";
 
@@ -48,7 +54,12 @@ export function describeError(error: unknown, options: ReportOptions): string {
 
 function errorData(error: unknown): object {
   if (error instanceof DiagnosticError) return { ...error.diagnostic, source: error.source ?? null };
-  return { code: "K9000", kind: "internal", what: error instanceof Error ? error.message : String(error), hint: internalHint };
+  return {
+    code: "K9000",
+    kind: "internal",
+    what: error instanceof Error ? error.message : String(error),
+    hint: internalHint,
+  };
 }
 
 /** The source line of a place with a caret under its column; nothing if the file cannot be read. */

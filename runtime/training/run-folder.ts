@@ -7,7 +7,7 @@ import * as path from "node:path";
 import { DiagnosticError, fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import { removeStaleTemporaries, writeAtomically } from "../atomic-file.ts";
-import { checkpointFiles, readCheckpoint, type Checkpoint } from "../checkpoint.ts";
+import { checkpointFiles, readCheckpoint, writeCheckpoint, type Checkpoint } from "../checkpoint.ts";
 import { RunLock } from "./run-lock.ts";
 
 /** A checkpoint and the file it came from. */
@@ -41,6 +41,11 @@ export class RunFolder {
   /** Path of the newest checkpoint. */
   get lastCheckpoint(): string {
     return path.join(this.path, checkpointFiles.last);
+  }
+
+  /** Writes a checkpoint as the newest, and keeps the one before it. Throws a `UserError` (K3208) if that fails. */
+  writeCheckpoint(checkpoint: Checkpoint): void {
+    writeCheckpoint(this.path, checkpoint);
   }
 
   /** Writes a text file into the folder; its path. */

@@ -85,7 +85,9 @@ export class Session<P = ProgramTypes> {
     this.#clock = new SaveClock(parts.options.saveEvery, parts.now);
     this.#stretch = new Stretch(parts.now);
     this.#position = new Position(manifest.training?.schedulers ?? [], parts.program.hyper);
-    this.#stop = new StopListener(() => this.#display.note("Stopping after this step; press Ctrl-C again to quit at once."));
+    this.#stop = new StopListener(() =>
+      this.#display.note("Stopping after this step; press Ctrl-C again to quit at once."),
+    );
   }
 
   /**
@@ -106,14 +108,25 @@ export class Session<P = ProgramTypes> {
     }
     program.initialize();
     if (options.init !== undefined) this.#loadWeights(options.init);
+    const rates =
+      options.lr === undefined ? new Map<string, number>() : learningRates(options.lr, program.manifest.hyper);
+    this.#position.start(rates);
     if (resumed !== undefined) this.#restore(resumed);
-    if (options.lr !== undefined) this.#position.setRates(learningRates(options.lr, Object.fromEntries(program.hyper)));
+    // A rate that was asked for holds against the checkpoint's too.
+    if (resumed !== undefined) this.#position.setRates(rates);
     this.#resumePoint = this.#progress();
     if (resumed === undefined) this.#write(this.#resumePoint);
     else [this.#saved, this.#hasCheckpoint] = [true, true];
     const { epoch, steps } = this.#position;
     const resumedFrom = resumed?.file ?? null;
-    this.#display.event({ event: "start", program: program.manifest.name, seed: this.#seed, epoch, steps, resumed: resumedFrom });
+    this.#display.event({
+      event: "start",
+      program: program.manifest.name,
+      seed: this.#seed,
+      epoch,
+      steps,
+      resumed: resumedFrom,
+    });
     if (resumed !== undefined) this.#display.note(`Resumed ${resumed.file} at epoch ${epoch}, step ${steps}.`);
     return loaders;
   }
@@ -171,7 +184,9 @@ export class Session<P = ProgramTypes> {
 
   /** Lets the schedulers that count epochs take a step, as `scheduler.step()` at the end of an epoch does. */
   stepSchedulers(): void {
-    this.#position.stepSchedulers("epoch");
+    const newest = (name: string): number | undefined =>
+      Object.values(this.#metrics).findLast((results) => name in results)?.[name] ?? this.#history.points.at(-1);
+    this.#position.stepSchedulers("epoch", newest);
   }
 
   /**
@@ -250,7 +265,8 @@ export class Session<P = ProgramTypes> {
     const warn = (error: Error): void => this.#display.note(`${error.message}\n  The one before it is used.`);
     if (resume === true) {
       const found = newestCheckpoint(this.#run.path, warn);
-      if (found === undefined) this.#display.note(`No checkpoint in ${this.#run.path} yet: starting from the beginning.`);
+      if (found === undefined)
+        this.#display.note(`No checkpoint in ${this.#run.path} yet: starting from the beginning.`);
       return found;
     }
     return newestCheckpoint(resume, warn) ?? { file: resume, checkpoint: readCheckpoint(resume) };
@@ -294,7 +310,7 @@ export class Session<P = ProgramTypes> {
       counters: Object.fromEntries(counters),
       hyper: Object.fromEntries(hyper),
       generator: packGenerator(defaultGenerator.save()),
-      history: this.#history.save(),
+      history: { ...this.#history.save(), points: [...this.#history.points] },
       metrics: structuredClone(this.#metrics),
       slots: manifest.state.values.filter((state) => state.role === "slot").map((state) => state.name),
     };
@@ -312,7 +328,8 @@ export class Session<P = ProgramTypes> {
       this.#resumePoint ??= this.#progress();
       this.#leave(this.#stop.exitCode);
     }
-    if (!this.#saved && this.#clock.isDue(this.#position.totalSteps)) this.#write(this.#resumePoint ?? this.#progress());
+    if (!this.#saved && this.#clock.isDue(this.#position.totalSteps))
+      this.#write(this.#resumePoint ?? this.#progress());
   }
 
   #leave(exitCode: number): never {
@@ -326,9 +343,11 @@ export class Session<P = ProgramTypes> {
   }
 
   async #runSteps(call: StepsCall): Promise<StepsResult> {
+    const isTraining = call.entry === "train" && this.#position.hasStepSchedulers;
     const onStep = (): void => this.#position.stepSchedulers("step");
-    const withSchedulers = call.entry === "train" && this.#position.hasStepSchedulers ? { ...call, onStep } : call;
+    const withSchedulers = isTraining ? { ...call, onStep } : call;
     const result = await this.#stretch.measure(call.steps, () => this.program.run(withSchedulers));
+    if (isTraining) this.#position.stepSchedulers("step");
     invariant(result.steps === call.steps, `a run of ${call.steps} steps ended after ${result.steps}`);
     return result;
   }
@@ -370,7 +389,9 @@ export class Session<P = ProgramTypes> {
   #feed(entry: string, loader: DataLoader): Feed {
     const { manifest } = this.program;
     if (!manifest.entries.some(({ name }) => name === entry)) {
-      throw fail(messages.entryMissing(manifest.name, entry, "Define the step in defineTraining, and compile the model again."));
+      throw fail(
+        messages.entryMissing(manifest.name, entry, "Define the step in defineTraining, and compile the model again."),
+      );
     }
     return new Feed(this.program, entry, this.#nameOf(loader), loader);
   }

@@ -7,10 +7,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { grad } from "../../compiler/autodiff/backward.ts";
 import { zeros } from "../../compiler/tensor/create.ts";
+import { Module } from "../../compiler/nn/module.ts";
 import { traceFunctionWith } from "../../compiler/trace/function.ts";
-import { Buffer } from "../../compiler/trace/parameter.ts";
 import type { Tensor } from "../../compiler/trace/tensor.ts";
-import { at } from "../../ir/type.ts";
+import { at, type TensorType } from "../../ir/type.ts";
 import { Call, decode } from "./call.ts";
 import { execute, type Job, type JobResult, type Target } from "./execute.ts";
 import { operators } from "./ops/table.ts";
@@ -91,9 +91,10 @@ function trace(test: OpCase, file: TensorFile): Job {
   const changed = Object.keys(test.mutated ?? {});
   const names = given(test).filter((name) => !changed.includes(name));
   const traced = traceFunctionWith(
-    () => Object.fromEntries(changed.map((name) => [name, makeBuffer(file, name)])),
+    () => new Changed(changed.map((name) => file.type(name))),
     (states, ...tensors) => {
-      const tensor = (name: string): Tensor => states[name] ?? at(tensors, names.indexOf(name));
+      const tensor = (name: string): Tensor =>
+        states.buffers()[changed.indexOf(name)] ?? at(tensors, names.indexOf(name));
       for (const name of differentiable(test)) tensor(name).requiresGrad_();
       const args = test.args.map((arg) => decode(arg, tensor));
       const kwargs = Object.entries(test.kwargs).map(([key, arg]) => [key, decode(arg, tensor)] as const);
@@ -106,13 +107,16 @@ function trace(test: OpCase, file: TensorFile): Job {
   return {
     traced: { ...traced, training: undefined },
     inputs: new Map(names.map((name) => [name, file.get(name).values])),
-    states: new Map(changed.map((name) => [name, file.get(name).values])),
+    states: new Map(changed.map((name, i) => [`state${i}`, file.get(name).values])),
   };
 }
 
-function makeBuffer(file: TensorFile, name: string): Buffer {
-  const { dtype, shape } = file.type(name);
-  return new Buffer(zeros(shape, { dtype }));
+/** Holds the inputs that a call changes. */
+class Changed extends Module {
+  constructor(types: readonly TensorType[]) {
+    super();
+    types.forEach(({ dtype, shape }, i) => this.registerBuffer(`state${i}`, zeros(shape, { dtype })));
+  }
 }
 
 /** Inputs that gradients are asked for, and the cotangents where second derivatives are. */
@@ -174,9 +178,9 @@ function judge(test: OpCase, file: TensorFile, { outputs, states }: JobResult): 
     return compare(label, computed, file.get(name), tolerance);
   };
   const gradTolerance = { rtol: test.grad_rtol ?? 0, atol: test.grad_atol ?? 0 };
-  const mutated = Object.entries(test.mutated ?? {}).map(([name, after]) => {
+  const mutated = Object.entries(test.mutated ?? {}).map(([name, after], i) => {
     const stored = file.get(after);
-    const computed: NumberTensor = { type: stored.type, values: states.get(name) ?? new Float64Array() };
+    const computed: NumberTensor = { type: stored.type, values: states.get(`state${i}`) ?? new Float64Array() };
     return compare(`${name} afterwards`, computed, stored, test);
   });
   return judged({ id: test.id, group: test.op }, [

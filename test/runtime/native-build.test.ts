@@ -8,7 +8,10 @@ import { buildAddon } from "../../runtime/native-build.ts";
 import { removeFolders, temporaryFolder } from "./tiny-artifact.ts";
 
 /** Runs `action` with the environment changed; a value of `undefined` takes a variable away. */
-async function withEnvironment<T>(changes: Readonly<Record<string, string | undefined>>, action: () => Promise<T>): Promise<T> {
+async function withEnvironment<T>(
+  changes: Readonly<Record<string, string | undefined>>,
+  action: () => Promise<T>,
+): Promise<T> {
   const before = Object.keys(changes).map((name) => [name, process.env[name]] as const);
   const set = (name: string, value: string | undefined): void => {
     if (value === undefined) delete process.env[name];

@@ -69,7 +69,11 @@ describe("native addon", () => {
   });
 
   it("refuses a call whose buffers do not fit, before anything runs", () => {
-    const call = (change: (buffers: ReturnType<typeof addBuffers>) => void, steps = 3, entry: number = places.add4): void => {
+    const call = (
+      change: (buffers: ReturnType<typeof addBuffers>) => void,
+      steps = 3,
+      entry: number = places.add4,
+    ): void => {
       const buffers = addBuffers(3);
       change(buffers);
       expect(() => program.runSync(entry, steps, 2, buffers.views, buffers.strides, buffers.bytes)).to.throw();
@@ -91,7 +95,9 @@ describe("native addon", () => {
 
   it("names the call that failed", () => {
     for (const image of [new Uint8Array(0), tinyLibrary().subarray(0, 200)])
-      expect(() => new native.NativeProgram(image)).to.throw().with.property("call", "dlopen");
+      expect(() => new native.NativeProgram(image))
+        .to.throw()
+        .with.property("call", "dlopen");
     expect(() => new native.NativeProgram(tinyLibrary("-Dkiln_program=other")))
       .to.throw(/kiln_program/)
       .with.property("call", "dlsym");

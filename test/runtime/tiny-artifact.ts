@@ -119,9 +119,20 @@ export function tinyLibrary(...flags: readonly string[]): Uint8Array {
 
 type Buffer = ManifestEntry["buffers"][number];
 
-const buffer = (role: Buffer["role"], name: string, dtype: Buffer["dtype"], shape: number[]): Buffer => ({ role, name, dtype, shape });
+const buffer = (role: Buffer["role"], name: string, dtype: Buffer["dtype"], shape: number[]): Buffer => ({
+  role,
+  name,
+  dtype,
+  shape,
+});
 
-function entry(name: string, batch: number, phases: number, buffers: Buffer[], more: Partial<ManifestEntry> = {}): ManifestEntry {
+function entry(
+  name: string,
+  batch: number,
+  phases: number,
+  buffers: Buffer[],
+  more: Partial<ManifestEntry> = {},
+): ManifestEntry {
   return { name, batch, phases, arenaBytes: 0, buffers, scalars: [], increments: {}, ...more };
 }
 
@@ -139,7 +150,10 @@ function add(batch: number): ManifestEntry {
     ],
     {
       arenaBytes: 4 * batch,
-      scalars: [["hyper", "bias"], ["sub", 1, ["pow", 0.5, ["add", ["counter", "step"], 1]]]],
+      scalars: [
+        ["hyper", "bias"],
+        ["sub", 1, ["pow", 0.5, ["add", ["counter", "step"], 1]]],
+      ],
       increments: { step: 1 },
     },
   );

@@ -1,6 +1,9 @@
 /** Activation functions and softmax, on tensors of any shape. */
+import { fail } from "../../../ir/diagnostic/diagnostic.ts";
+import * as messages from "../../../ir/diagnostic/messages.ts";
 import { composed } from "../../tensor/elementwise.ts";
 import type { Tensor } from "../../trace/tensor.ts";
+import { currentTrace } from "../../trace/trace.ts";
 
 /** max(x, 0) */
 export function relu(x: Tensor): Tensor {
@@ -93,5 +96,60 @@ export function logSoftmax(x: Tensor, dim: number): Tensor {
   return composed("logSoftmax", () => {
     const shifted = x.sub(x.amax(dim, { keepdim: true }).detach());
     return shifted.sub(shifted.exp().sum(dim, { keepdim: true }).log());
+  });
+}
+
+/** max(x, 0) + min(alpha (e^(x / alpha) - 1), 0) (Barron, 2017) */
+export function celu(x: Tensor, alpha: number = 1): Tensor {
+  return composed("celu", () => x.where(x.gt(0), x.minimum(0).div(alpha).expm1().mul(alpha)));
+}
+
+/** The first half along `dim` times the sigmoid of the second (Dauphin et al., 2017). */
+export function glu(x: Tensor, dim: number = -1): Tensor {
+  return composed("glu", () => {
+    const extent = x.ndim === 0 ? 1 : x.size(dim);
+    if (extent % 2 !== 0)
+      throw fail(messages.layerInput("glu", `an even extent of axis ${dim}`, x.type), currentTrace("glu").here());
+    return x.slice(dim, 0, extent / 2).mul(x.slice(dim, extent / 2, extent).sigmoid());
+  });
+}
+
+/** x where positive, else weight · x. `weight`: one number, or one for each channel of axis 1. */
+export function prelu(x: Tensor, weight: Tensor): Tensor {
+  return composed("prelu", () => {
+    const count = weight.numel();
+    const channels = x.ndim < 2 ? 1 : (x.shape[1] ?? 1);
+    if (count !== 1 && count !== channels)
+      throw fail(messages.layerInput("prelu", `${count} channels on axis 1`, x.type), currentTrace("prelu").here());
+    const spread = weight.reshape(x.ndim < 2 ? (x.ndim === 0 ? [] : [count]) : [1, count, ...x.shape.slice(2).map(() => 1)]);
+    return x.where(x.gt(0), x.mul(spread));
+  });
+}
+
+/** softmax of -x along `dim` */
+export function softmin(x: Tensor, dim: number): Tensor {
+  return composed("softmin", () => softmax(x.neg(), dim));
+}
+
+/** x where it is above `limit`, else `value` */
+export function threshold(x: Tensor, limit: number, value: number): Tensor {
+  return composed("threshold", () => x.maskedFill(x.le(limit), value));
+}
+
+/** x - tanh x */
+export function tanhshrink(x: Tensor): Tensor {
+  return composed("tanhshrink", () => x.sub(x.tanh()));
+}
+
+/** x where |x| > lambda, else 0 */
+export function hardshrink(x: Tensor, lambda: number = 0.5): Tensor {
+  return composed("hardshrink", () => x.maskedFill(x.abs().le(lambda), 0));
+}
+
+/** x moved towards 0 by lambda, and 0 within */
+export function softshrink(x: Tensor, lambda: number = 0.5): Tensor {
+  return composed("softshrink", () => {
+    const moved = x.sub(lambda).where(x.gt(0), x.add(lambda));
+    return moved.maskedFill(x.abs().le(lambda), 0);
   });
 }

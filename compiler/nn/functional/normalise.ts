@@ -1,7 +1,7 @@
 /** Normalisations and dropout. */
 import { fail } from "../../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../../ir/diagnostic/messages.ts";
-import { at, sameShape, type Shape } from "../../../ir/type.ts";
+import { at, elementCount, sameShape, type Shape } from "../../../ir/type.ts";
 import { bernoulli } from "../../tensor/create.ts";
 import { composed } from "../../tensor/elementwise.ts";
 import type { Tensor } from "../../trace/tensor.ts";
@@ -9,7 +9,7 @@ import { currentTrace } from "../../trace/trace.ts";
 
 /** A vector over the channels as a tensor that broadcasts along axis 1. */
 function alongChannels(x: Tensor, rank: number): Tensor {
-  return x.reshape([1, -1, ...Array.from({ length: rank - 2 }, () => 1)]);
+  return x.reshape([1, x.numel(), ...Array.from({ length: rank - 2 }, () => 1)]);
 }
 
 function scaleAndShift(x: Tensor, weight: Tensor | undefined, bias: Tensor | undefined): Tensor {
@@ -84,7 +84,7 @@ export function groupNorm(
         messages.layerInput("groupNorm", `channels divisible by ${groups} groups`, x.type),
         currentTrace("groupNorm").here(),
       );
-    const grouped = x.reshape([batch, groups, -1]);
+    const grouped = x.reshape([batch, groups, (channels / groups) * elementCount(x.shape.slice(2))]);
     const normal = standardise(grouped, statistics(grouped, [2]), options.eps ?? 1e-5).reshape(x.shape);
     const { weight, bias } = options;
     return scaleAndShift(normal, weight && alongChannels(weight, x.ndim), bias && alongChannels(bias, x.ndim));

@@ -1,0 +1,115 @@
+/**
+ * `kiln verify`: an artifact's kernels against the loop-IR interpreter, its entries against the reference interpreter,
+ * and its gradients against finite differences, all on random numbers at the artifact's own shapes.
+ */
+import pc from "picocolors";
+import { buildKernelLibrary, checkGradients, readArtifact, type GradientCheck, type KernelLibraryOptions } from "../compiler/verify.ts";
+import { Generator } from "../ir/random/generator.ts";
+import { loadNative } from "../runtime/native.ts";
+import { checkEntries, type EntryCheck } from "./verify/entries.ts";
+import { checkKernels, type KernelCheck } from "./verify/kernels.ts";
+
+/** Options of `verifyArtifact`. */
+export type VerifyOptions = KernelLibraryOptions & {
+  /** Seed of the random numbers; 0 if left out. The same seed checks the same things, but for how much there is time for. */
+  readonly seed?: number;
+  /** Seconds that the interpreter may spend on one kernel, about; 0.3 if left out. */
+  readonly kernelSeconds?: number;
+  /** Seconds that the reference interpreter may spend on one entry, and on the gradients, about; 10 if left out. */
+  readonly entrySeconds?: number;
+  /** Threads that native code runs on; 2 if left out. */
+  readonly threads?: number;
+  /** Told of each result, as a line of text, as soon as it is there. */
+  readonly onLine?: (line: string) => void;
+};
+
+/** What `verify` found. */
+export type VerifyReport = {
+  readonly kernels: readonly KernelCheck[];
+  readonly entries: readonly EntryCheck[];
+  readonly gradients: readonly GradientCheck[];
+  /** Parameters whose gradients were left out, since there was no time for them. */
+  readonly gradientsLeftOut: readonly string[];
+  readonly ok: boolean;
+};
+
+/**
+ * Checks the artifact in a folder. What differs is in the report, not an error.
+ *
+ * @throws UserError K3001 to K3004 for a faulty artifact; TargetError if this machine cannot build or run it.
+ */
+export async function verifyArtifact(folder: string, options: VerifyOptions = {}): Promise<VerifyReport> {
+  const { seed = 0, kernelSeconds = 0.3, entrySeconds = 10, threads = 2, onLine } = options;
+  const random = Generator.seeded(seed);
+  const program = await readArtifact(folder);
+  const addon = await loadNative();
+  const built = await buildKernelLibrary(program, options);
+  const kernels = checkKernels(addon, built, {
+    random,
+    milliseconds: 1000 * kernelSeconds,
+    threads,
+    onCheck: (check) => onLine?.(kernelLine(check)),
+  });
+  const entries = await checkEntries(folder, program, built.program, {
+    random,
+    seconds: entrySeconds,
+    threads,
+    onCheck: (check) => onLine?.(entryLine(check)),
+  });
+  const { checks: gradients, leftOut } = checkGradients(program, () => random.nextFloat24(), entrySeconds);
+  for (const check of gradients) onLine?.(gradientLine(check));
+  const ok = [...kernels, ...entries].every((check) => check.ok) && gradients.every(({ agrees }) => agrees);
+  const report = { kernels, entries, gradients, gradientsLeftOut: leftOut, ok };
+  for (const line of summary(report)) onLine?.(line);
+  return report;
+}
+
+/** A report as text: a line for each check, and how many there were. */
+export function formatVerify(report: VerifyReport): string {
+  const { kernels, entries, gradients } = report;
+  const lines = [...kernels.map(kernelLine), ...entries.map(entryLine), ...gradients.map(gradientLine), ...summary(report)];
+  return lines.join("\n");
+}
+
+function mark(ok: boolean): string {
+  return ok ? pc.green("ok     ") : pc.red("DIFFERS");
+}
+
+function kernelLine(check: KernelCheck): string {
+  const sample = check.checkedTasks < check.tasks ? `, ${check.checkedTasks} of ${check.tasks} tasks` : "";
+  const unstable = check.unstable > 0 ? `, ${check.unstable} too near a jump to compare` : "";
+  const head = `${mark(check.ok)}  kernel ${check.kernel}`;
+  const tail = `error ${shortNumber(check.worstError)} in ${check.elements} elements${sample}${unstable}`;
+  if (check.fault !== undefined) return `${head}  ${check.doc}\n         ${check.fault}`;
+  return `${head}  ${tail}${differenceLine(check.difference, check.doc)}`;
+}
+
+function entryLine(check: EntryCheck): string {
+  if (check.leftOut !== undefined) return `left    entry ${check.entry}  ${check.leftOut}`;
+  const unstable = check.unstable > 0 ? `, ${check.unstable} too near a jump to compare` : "";
+  const tail = `error ${shortNumber(check.worstError)} in ${check.elements} elements of outputs and states${unstable}`;
+  return `${mark(check.ok)}  entry ${check.entry}  ${tail}${differenceLine(check.difference, "")}`;
+}
+
+function differenceLine(difference: KernelCheck["difference"], doc: string): string {
+  if (difference === undefined) return "";
+  const { where, element, got, expected } = difference;
+  return `\n         ${doc === "" ? "" : `${doc}: `}${where}[${element}] is ${got}, expected ${expected}`;
+}
+
+function gradientLine({ agrees, entry, output, state, analytic, numeric }: GradientCheck): string {
+  const values = `analytic ${analytic.toPrecision(7)}, numeric ${numeric.toPrecision(7)}`;
+  return `${mark(agrees)}  gradient of ${output} by ${state} in ${entry}  ${values}`;
+}
+
+function summary({ kernels, entries, gradients, gradientsLeftOut, ok }: VerifyReport): string[] {
+  const wrong = [...kernels, ...entries].filter((check) => !check.ok).length + gradients.filter((check) => !check.agrees).length;
+  const done = entries.filter(({ leftOut }) => leftOut === undefined).length;
+  const counts = `${kernels.length} kernels, ${done} entries, ${gradients.length} gradients checked`;
+  const left = gradientsLeftOut.length === 0 ? [] : [`left    gradients by ${gradientsLeftOut.join(", ")}: no time for them`];
+  return [...left, ok ? pc.green(`${counts}: all agree`) : pc.red(`${counts}: ${wrong} ${wrong === 1 ? "differs" : "differ"}`)];
+}
+
+function shortNumber(value: number): string {
+  return value === 0 ? "0" : value.toExponential(1);
+}

@@ -1,0 +1,42 @@
+/**
+ * Comparing computed numbers with expected ones: how far they may be apart, and what is told about the first that is
+ * further. Integers and bools must be equal. Floats differ by rounding: a device adds up in another order and fuses
+ * multiply-adds.
+ */
+import { isFloat, type DType } from "../../ir/type.ts";
+
+/** The first element that is wrong. */
+export type Difference = {
+  /** Name of the buffer, output or state. */
+  readonly where: string;
+  /** Number of the element: as it lies in a kernel's buffer, row-major in an output or state. */
+  readonly element: number;
+  readonly got: number;
+  readonly expected: number;
+};
+
+/** Any array of numbers or big integers. */
+export type NumberArray = { readonly length: number; readonly [index: number]: number | bigint };
+
+/** One element as a number. */
+export function numberAt(array: NumberArray, index: number): number {
+  return Number(array[index]);
+}
+
+/**
+ * How far a result may be from `expected`: 2e-4 of it (of 1 if it is smaller, since what was summed is about 1), which is
+ * what vector code loses on functions such as exp and division; and one unit in the last place of 1 for each of the
+ * `terms` that were added up, the worst that another order of a float32 sum of such terms does.
+ */
+export function tolerance(dtype: DType, expected: number, terms: number): number {
+  if (!isFloat(dtype)) return 0;
+  const scale = Math.max(1, Math.abs(expected));
+  return dtype === "f64" ? 1e-9 * scale + 2 ** -52 * terms : 2e-4 * scale + 2 ** -23 * terms;
+}
+
+/** Distance between two results; 0 for two NaNs and for equal infinities, infinite for NaN against a number. */
+export function distance(got: number, expected: number): number {
+  if (Object.is(got, expected) || got === expected) return 0;
+  const apart = Math.abs(got - expected);
+  return Number.isNaN(apart) ? Infinity : apart;
+}

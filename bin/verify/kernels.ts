@@ -1,0 +1,237 @@
+/**
+ * Checks an artifact's kernels one by one: native code and the loop-IR interpreter run on the same random buffers, at the
+ * sizes that the artifact has, and every element that the interpreter wrote is compared. Where a kernel has too many
+ * tasks for the interpreter, a sample spread over all of them is run; native code always runs all.
+ */
+import type { KernelLibrary } from "../../compiler/verify.ts";
+import { DiagnosticError } from "../../ir/diagnostic/diagnostic.ts";
+import { interpretKernel, type InterpretOptions, type LoopArray } from "../../ir/loop/interpret.ts";
+import type { Draw, Kernel } from "../../ir/loop/loop.ts";
+import { fillBernoulli, fillNormal, fillUniform } from "../../ir/random/draw.ts";
+import { Generator } from "../../ir/random/generator.ts";
+import { at, isFloat } from "../../ir/type.ts";
+import { callNative, type NativeAddon, type NativeProgram } from "../../runtime/native.ts";
+import { distance, numberAt, tolerance, type Difference } from "./compare.ts";
+import { bufferUses, kernelMemory, type BufferUse, type KernelBuffer } from "./kernel-memory.ts";
+
+/** What the check of one kernel found. */
+export type KernelCheck = {
+  readonly kernel: string;
+  /** What it computes. */
+  readonly doc: string;
+  readonly tasks: number;
+  /** How many tasks the interpreter ran. */
+  readonly checkedTasks: number;
+  /** Elements that were compared. */
+  readonly elements: number;
+  /** The largest distance of a float from its expected value, relative to that value or to 1. */
+  readonly worstError: number;
+  /**
+   * Elements that differ but are left out, since the expected value itself jumps when the operands change by a millionth:
+   * a comparison of nearly equal numbers, a division by nearly nothing.
+   */
+  readonly unstable: number;
+  readonly ok: boolean;
+  /** The first wrong element. */
+  readonly difference?: Difference;
+  /** What the interpreter found wrong with the kernel itself. */
+  readonly fault?: string;
+};
+
+/** Options of `checkKernels`. */
+export type KernelOptions = {
+  readonly random: Generator;
+  /** Milliseconds that the interpreter may spend on a kernel, about. */
+  readonly milliseconds: number;
+  readonly threads: number;
+  /** Told of each result as it is there. */
+  readonly onCheck?: (check: KernelCheck) => void;
+};
+
+/** First and one past the last of some tasks. */
+type Range = { readonly begin: number; readonly end: number };
+
+/** Above this many elements in all buffers, races are not looked for: the tables would take too much memory. */
+const raceLimit = 2 ** 22;
+
+/** Into how many places a sample of tasks is spread. */
+const samplePlaces = 8;
+
+/** How much operands are changed, relatively, to see whether a result is stable. */
+const nudge = 1e-6;
+
+/** Checks every kernel, in order; all of them, whether or not one differs. */
+export function checkKernels(addon: NativeAddon, built: KernelLibrary, options: KernelOptions): KernelCheck[] {
+  const native = callNative(() => new addon.NativeProgram(built.library));
+  try {
+    const places = new Map(native.entries.map(({ name }, place) => [name, place]));
+    const uses = bufferUses(built.program);
+    const checks: KernelCheck[] = [];
+    built.kernels.forEach((kernel, index) => {
+      const place = places.get(kernel.name);
+      const used = uses.get(index);
+      if (place === undefined || used === undefined) return;
+      const run = (buffers: readonly KernelBuffer[]): void => runNative(native, place, options.threads, buffers);
+      const check = checkKernel(kernel, { addon, run, uses: used, options });
+      options.onCheck?.(check);
+      checks.push(check);
+    });
+    return checks;
+  } finally {
+    native.close();
+  }
+}
+
+type KernelContext = {
+  readonly addon: NativeAddon;
+  readonly run: (buffers: readonly KernelBuffer[]) => void;
+  readonly uses: readonly BufferUse[];
+  readonly options: KernelOptions;
+};
+
+/** Runs a kernel on plain random numbers and, should any result be NaN, once more on positive ones. */
+function checkKernel(kernel: Kernel, context: KernelContext): KernelCheck {
+  const about = { kernel: kernel.name, doc: kernel.doc, tasks: kernel.tasks };
+  try {
+    const plain = trial(kernel, context, false);
+    const second = plain.undefinedResults > 0 && plain.difference === undefined ? trial(kernel, context, true) : undefined;
+    const difference = plain.difference ?? second?.difference;
+    return {
+      ...about,
+      checkedTasks: plain.tasks,
+      elements: plain.elements + (second?.elements ?? 0),
+      worstError: Math.max(plain.worst, second?.worst ?? 0),
+      unstable: plain.unstable + (second?.unstable ?? 0),
+      ok: difference === undefined,
+      ...(difference === undefined ? {} : { difference }),
+    };
+  } catch (error) {
+    if (!(error instanceof DiagnosticError)) throw error;
+    const fault = error.diagnostic.what;
+    return { ...about, checkedTasks: 0, elements: 0, worstError: 0, unstable: 0, ok: false, fault };
+  }
+}
+
+type Trial = {
+  readonly tasks: number;
+  readonly elements: number;
+  readonly undefinedResults: number;
+  readonly worst: number;
+  readonly unstable: number;
+  readonly difference: Difference | undefined;
+};
+
+function trial(kernel: Kernel, { addon, run, uses, options }: KernelContext, positive: boolean): Trial {
+  const buffers = kernelMemory(addon, kernel, uses, { random: options.random, positive });
+  const ranges = interpretSample(kernel, buffers, options.milliseconds);
+  const tasks = ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
+  run(buffers);
+  const all = tasks === kernel.tasks;
+  const written = buffers.filter(({ first, role }) => first !== undefined && role !== "status");
+  const terms = kernel.flops / Math.max(1, written.reduce((sum, { native }) => sum + native.length, 0));
+  const found = compare(written, all, terms);
+  if (found.differences.length === 0) return { ...found, tasks, unstable: 0, difference: undefined };
+  const stable = stableOnes(kernel, { buffers, ranges, terms, random: options.random }, found.differences);
+  return { ...found, tasks, unstable: found.differences.length - stable.length, difference: stable[0] };
+}
+
+function runNative(native: NativeProgram, place: number, threads: number, buffers: readonly KernelBuffer[]): void {
+  const views = buffers.map((buffer) => buffer.native);
+  const strides = views.map(() => 0);
+  const bytes = views.map((view) => view.byteLength);
+  callNative(() => native.runSync(place, 1, threads, views, strides, bytes));
+}
+
+/** Interprets all tasks if there is time for them, else the first, the last, and some between; tells which. */
+function interpretSample(kernel: Kernel, buffers: readonly KernelBuffer[], milliseconds: number): Range[] {
+  const arrays = Object.fromEntries(buffers.map(({ param, reference }) => [param.name, reference]));
+  const elements = buffers.reduce((sum, { native }) => sum + native.length, 0);
+  const start = performance.now();
+  const ranges: Range[] = [];
+  const timed = (begin: number, end: number): number => {
+    const before = performance.now();
+    interpretKernel(kernel, arrays, { begin, end, draw: drawNumbers, races: elements <= raceLimit });
+    ranges.push({ begin, end });
+    return performance.now() - before;
+  };
+  let each = timed(0, 1);
+  // The first run also warms up; the second is a better measure.
+  if (kernel.tasks > 1) each = timed(kernel.tasks - 1, kernel.tasks);
+  const left = kernel.tasks - 2;
+  if (left <= 0) return ranges;
+  const affordable = Math.floor((milliseconds - (performance.now() - start)) / Math.max(each, 1e-3));
+  if (affordable >= left) {
+    timed(1, kernel.tasks - 1);
+    return ranges;
+  }
+  const places = Math.min(samplePlaces, affordable);
+  for (let place = 0; place < places; place++) {
+    const begin = 1 + Math.floor((left * place) / places);
+    timed(begin, begin + Math.floor(affordable / places));
+  }
+  return ranges;
+}
+
+/** Draws as `ir/random` defines them, from a generator's state in a kernel's buffer. */
+function drawNumbers(draw: Draw, state: LoopArray, count: number): ArrayLike<number> {
+  const generator = new Generator(new Uint32Array(state.buffer, state.byteOffset, state.length));
+  const numbers = new Float32Array(count);
+  if (draw.kind === "uniform") fillUniform(generator, numbers, draw.low, draw.high);
+  else if (draw.kind === "normal") fillNormal(generator, numbers, draw.mean, draw.std);
+  else fillBernoulli(generator, numbers, draw.p);
+  return numbers;
+}
+
+type Comparison = Pick<Trial, "elements" | "undefinedResults" | "worst"> & { readonly differences: readonly Difference[] };
+
+/** Compares what was written: all elements if all tasks were interpreted, else those that the interpreter changed. */
+function compare(written: readonly KernelBuffer[], all: boolean, terms: number): Comparison {
+  const differences: Difference[] = [];
+  let [elements, undefinedResults, worst] = [0, 0, 0];
+  for (const { param, native, reference, first } of written) {
+    if (first === undefined) continue;
+    for (let element = 0; element < reference.length; element++) {
+      const expected = numberAt(reference, element);
+      if (Object.is(expected, numberAt(first, element)) && !all) continue;
+      elements++;
+      if (Number.isNaN(expected)) undefinedResults++;
+      const got = numberAt(native, element);
+      const apart = distance(got, expected);
+      if (apart > tolerance(param.dtype, expected, terms))
+        differences.push({ where: param.name, element, got, expected });
+      else if (isFloat(param.dtype)) worst = Math.max(worst, apart / Math.max(1, Math.abs(expected)));
+    }
+  }
+  return { elements, undefinedResults, worst, differences };
+}
+
+type StabilityContext = {
+  readonly buffers: readonly KernelBuffer[];
+  readonly ranges: readonly Range[];
+  readonly terms: number;
+  readonly random: Generator;
+};
+
+/** Those differences whose expected value stays what it is when float operands change by a millionth. */
+function stableOnes(kernel: Kernel, context: StabilityContext, differences: readonly Difference[]): Difference[] {
+  const { buffers, ranges, terms, random } = context;
+  let stable = [...differences];
+  const options: InterpretOptions = { draw: drawNumbers, races: false };
+  for (let repeat = 0; repeat < 4 && stable.length > 0; repeat++) {
+    const nudged = new Map(
+      buffers.map(({ param, native, first }) => {
+        const array = (first ?? native).slice();
+        if (array instanceof Float32Array || array instanceof Float64Array)
+          for (let i = 0; i < array.length; i++) array[i] = at(array, i) * (1 + nudge * (2 * random.nextFloat24() - 1));
+        return [param.name, array];
+      }),
+    );
+    for (const range of ranges) interpretKernel(kernel, Object.fromEntries(nudged), { ...options, ...range });
+    stable = stable.filter(({ where, element, expected }) => {
+      const array = nudged.get(where);
+      const { dtype } = at(kernel.buffers, kernel.buffers.findIndex(({ name }) => name === where));
+      return array !== undefined && distance(numberAt(array, element), expected) <= tolerance(dtype, expected, terms);
+    });
+  }
+  return stable;
+}
