@@ -54,7 +54,8 @@ export class Steps {
     const { batch } = this.#parts.entry;
     if (this.#next + batch > this.#order.length) this.#next = 0;
     const view = this.#view("indices");
-    if (view !== undefined) new Int32Array(view.buffer, view.byteOffset, batch).set(this.#order.subarray(this.#next, this.#next + batch));
+    if (view !== undefined)
+      new Int32Array(view.buffer, view.byteOffset, batch).set(this.#order.subarray(this.#next, this.#next + batch));
     this.#next += batch;
   }
 

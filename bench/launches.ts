@@ -60,7 +60,10 @@ export async function takeApart(path: string): Promise<TakenApart> {
   return { source, image: library.library, manifest, entry: at(manifest.entries, place), launches, empty, loader };
 }
 
-function withSingles(program: PlannedProgram, whole: PlannedEntry): { program: PlannedProgram; labels: string[]; empty: string } {
+function withSingles(
+  program: PlannedProgram,
+  whole: PlannedEntry,
+): { program: PlannedProgram; labels: string[]; empty: string } {
   const single = (name: string, phases: PlannedEntry["phases"]): PlannedEntry => ({ ...whole, name, phases });
   const singles = whole.phases.flat().map((launch, i) => single(`launch ${i}`, [[launch]]));
   const empty = single("empty", [[]]);

@@ -45,7 +45,7 @@ export async function stepsOnMnist(model: string, threads: number): Promise<Cont
   const batches = Math.floor(order.length / batchSize);
   let next = 0;
   return training.contestant(async (steps) => {
-    for (let left = steps; left > 0; ) {
+    for (let left = steps; left > 0;) {
       const some = Math.min(left, logEvery, batches - next);
       await training.run(batchSize, order.subarray(next * batchSize, (next + some) * batchSize));
       next = (next + some) % batches;

@@ -69,7 +69,10 @@ await runMain(async (words) => {
         busy.halt();
         steps.push({ quiet, loaded: Math.min(loaded, quiet) });
       }
-      const times = sides.map((): { readonly quiet: number[]; readonly loaded: number[] } => ({ quiet: [], loaded: [] }));
+      const times = sides.map((): { readonly quiet: number[]; readonly loaded: number[] } => ({
+        quiet: [],
+        loaded: [],
+      }));
       const end = performance.now() + seconds * 1000 * sides.length;
       while (performance.now() < end || at(times, 0).quiet.length < 3) {
         for (const [i, side] of sides.entries()) {
@@ -86,7 +89,12 @@ await runMain(async (words) => {
         sides.map(({ name }, i) => {
           const { quiet, loaded } = at(times, i);
           const [still, under] = [median(quiet), median(loaded)];
-          const cells = [still.toFixed(4), under.toFixed(4), (under / still).toFixed(2), Math.max(...loaded).toFixed(4)];
+          const cells = [
+            still.toFixed(4),
+            under.toFixed(4),
+            (under / still).toFixed(2),
+            Math.max(...loaded).toFixed(4),
+          ];
           return [workload.name, threads, name, ...cells, quiet.length];
         }),
       );

@@ -49,7 +49,11 @@ export async function startPeer(python: string, spec: PeerSpec): Promise<Contest
   const script = join(packageRoot(), "bench", "peers", "peer.py");
   const child = spawn(python, [script, JSON.stringify(spec)], {
     stdio: ["pipe", "pipe", "inherit"],
-    env: { ...process.env, ...(preload.length > 0 ? { LD_PRELOAD: preload.join(":") } : {}), PYTHONDONTWRITEBYTECODE: "1" },
+    env: {
+      ...process.env,
+      ...(preload.length > 0 ? { LD_PRELOAD: preload.join(":") } : {}),
+      PYTHONDONTWRITEBYTECODE: "1",
+    },
   });
   const peer = new Peer(`torch-${spec.mode}`, child);
   await peer.answer();
@@ -60,7 +64,8 @@ export async function startPeer(python: string, spec: PeerSpec): Promise<Contest
 function preloads(mode: PeerMode): string[] {
   if (mode === "eager" || process.platform !== "linux") return [];
   const jemalloc = findJemalloc();
-  if (jemalloc === undefined) console.error(`torch-${mode} runs WITHOUT jemalloc: install libjemalloc2, or set KILN_PEER_JEMALLOC.`);
+  if (jemalloc === undefined)
+    console.error(`torch-${mode} runs WITHOUT jemalloc: install libjemalloc2, or set KILN_PEER_JEMALLOC.`);
   return [...(jemalloc === undefined ? [] : [jemalloc]), ...(mode === "unlocked" ? [intelClaim()] : [])];
 }
 
@@ -70,7 +75,9 @@ function findJemalloc(): string | undefined {
   const folders = ["/usr/lib", "/usr/lib64", "/usr/local/lib"];
   const nested = folders.flatMap((folder) =>
     existsSync(folder)
-      ? readdirSync(folder).filter((name) => name.endsWith("-linux-gnu")).map((name) => join(folder, name))
+      ? readdirSync(folder)
+          .filter((name) => name.endsWith("-linux-gnu"))
+          .map((name) => join(folder, name))
       : [],
   );
   return [...folders, ...nested].map((folder) => join(folder, "libjemalloc.so.2")).find((file) => existsSync(file));
@@ -85,7 +92,10 @@ function intelClaim(): string {
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   const source = join(folder, "claim.c");
   const library = join(folder, "claim.so");
-  writeFileSync(source, "int mkl_serv_intel_cpu_true(void) { return 1; }\nint mkl_serv_intel_cpu(void) { return 1; }\n");
+  writeFileSync(
+    source,
+    "int mkl_serv_intel_cpu_true(void) { return 1; }\nint mkl_serv_intel_cpu(void) { return 1; }\n",
+  );
   const { status } = spawnSync("cc", ["-shared", "-fPIC", "-o", library, source], { stdio: "inherit" });
   if (status !== 0) throw new Error("torch-unlocked needs a C compiler called cc");
   return (claim = library);

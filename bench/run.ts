@@ -64,7 +64,9 @@ await runMain(async (words) => {
 type How = { readonly threads: number; readonly seconds: number; readonly peers: Peers };
 
 async function measureCase(workload: Workload, each: Case, { threads, seconds, peers }: How): Promise<Row[]> {
-  const { results, foreignCores } = await withSides(workload, each, { threads, peers }, (sides) => compare(sides, { seconds }));
+  const { results, foreignCores } = await withSides(workload, each, { threads, peers }, (sides) =>
+    compare(sides, { seconds }),
+  );
   const [ours, ...theirs] = results;
   if (ours === undefined) return [];
   const named = each.name === undefined ? {} : { case: each.name };
@@ -73,7 +75,10 @@ async function measureCase(workload: Workload, each: Case, { threads, seconds, p
   return rivals.map((peer) => ({ ...head, ...rowOf(ours, peer), foreign_cores: rounded(foreignCores, 2) }));
 }
 
-function rowOf(ours: Measured, peer: Measured | undefined): Omit<Row, "workload" | "case" | "unit" | "threads" | "foreign_cores"> {
+function rowOf(
+  ours: Measured,
+  peer: Measured | undefined,
+): Omit<Row, "workload" | "case" | "unit" | "threads" | "foreign_cores"> {
   return {
     ours_ms: rounded(ours.median) ?? 0,
     ours_fastest_ms: rounded(ours.fastest) ?? 0,
@@ -93,7 +98,18 @@ function rounded(value: number | undefined, digits = 5): number | null {
 
 function show(rows: readonly Row[]): void {
   printTable(
-    ["workload", "threads", "ours ms", "fastest", "peer", "peer ms", "fastest", "ours / peer", "blocks", "others' cores"],
+    [
+      "workload",
+      "threads",
+      "ours ms",
+      "fastest",
+      "peer",
+      "peer ms",
+      "fastest",
+      "ours / peer",
+      "blocks",
+      "others' cores",
+    ],
     rows.map((row) => [
       row.case === undefined ? `${row.workload} ${row.unit}` : `${row.workload} ${row.case}`,
       row.threads,

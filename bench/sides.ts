@@ -32,7 +32,8 @@ export function chosenPeers({ peers, mode }: OptionValues<typeof sideOptions>, u
 /** The workload of a name, in any case of letters. Throws a `UserError` (K6003) if there is none. */
 export function findWorkload(name: string): Workload {
   const found = workloads.find((workload) => workload.name.toLowerCase() === name.toLowerCase());
-  if (found === undefined) throw fail(messages.badOptionValue("workload", workloads.map(({ name }) => name).join(", "), name));
+  if (found === undefined)
+    throw fail(messages.badOptionValue("workload", workloads.map(({ name }) => name).join(", "), name));
   return found;
 }
 
@@ -48,7 +49,9 @@ export async function withSides<T>(
     sides.push(await each.open({ threads }));
     for (const mode of peers.modes) {
       const named = each.name === undefined ? {} : { case: each.name };
-      sides.push(await startPeer(peers.python, { workload: workload.name, mode, threads, data: mnistFolder(), ...named }));
+      sides.push(
+        await startPeer(peers.python, { workload: workload.name, mode, threads, data: mnistFolder(), ...named }),
+      );
     }
     return await use(sides);
   } finally {

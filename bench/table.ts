@@ -16,5 +16,7 @@ export function printTable(head: readonly string[], rows: readonly (readonly (st
 /** Says that figures do not count, where other processes kept more than a tenth of a core busy. */
 export function busyNotice(foreignCores: number | undefined): void {
   if ((foreignCores ?? 0) <= 0.1) return;
-  process.stdout.write(`Other processes kept ${foreignCores?.toFixed(2)} cores busy meanwhile: these figures do not count.\n`);
+  process.stdout.write(
+    `Other processes kept ${foreignCores?.toFixed(2)} cores busy meanwhile: these figures do not count.\n`,
+  );
 }

@@ -37,7 +37,13 @@ await runMain(async (words) => {
         const single = at(results, i % perCount);
         const count = at(counts, Math.floor(i / perCount));
         const cells = [result.median.toFixed(4), result.fastest.toFixed(4)];
-        return [count, result.name, ...cells, (result.median / ours.median).toFixed(3), (result.median / single.median).toFixed(3)];
+        return [
+          count,
+          result.name,
+          ...cells,
+          (result.median / ours.median).toFixed(3),
+          (result.median / single.median).toFixed(3),
+        ];
       }),
     );
     busyNotice(foreignCores);

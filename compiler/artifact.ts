@@ -9,7 +9,6 @@ import type { Manifest, ManifestTraining } from "../ir/artifact/manifest.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { dtypeBytes } from "../ir/type.ts";
-import type { CLibrary } from "./build/c.ts";
 import type { Plan } from "./memory/plan.ts";
 import type { TracedProgram } from "./trace/traced.ts";
 
@@ -23,7 +22,8 @@ export type ManifestInput = {
   readonly command: string;
   readonly traced: TracedProgram;
   readonly plan: Plan;
-  readonly library: CLibrary;
+  /** CPU features that the compiled code needs. */
+  readonly features: readonly string[];
 };
 
 /** Path of the shared object in an artifact. */
@@ -31,7 +31,7 @@ export const libraryPath = "program.so";
 
 /** The manifest, without the hashes of the files. */
 export function createManifest(input: ManifestInput): Manifest {
-  const { traced, plan, library } = input;
+  const { traced, plan, features } = input;
   const decls = new Map(traced.states.map((state) => [state.name, state]));
   return {
     schema: 1,
@@ -39,7 +39,7 @@ export function createManifest(input: ManifestInput): Manifest {
     name: input.name,
     command: input.command,
     files: {},
-    target: { name: "c", library: libraryPath, features: [...library.features], arch: process.arch },
+    target: { name: "c", library: libraryPath, features: [...features], arch: process.arch },
     state: {
       bytes: plan.stateBytes,
       values: plan.states.map(({ buffer, offset }) => ({

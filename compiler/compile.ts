@@ -114,18 +114,19 @@ async function compileProgram(
   const memory = memoryReport(traced, back.plan);
   checkMemory(memory, options.maxMemory);
   const source = clock.timeSync("emit", () => emitC(back.plan.program));
-  const library = await clock.time("compile", () =>
-    buildC(source, options.march === undefined ? {} : { march: options.march }),
-  );
   const manifest = createManifest({
     name: options.name,
     version: packageVersion(),
     command: options.command,
     traced,
     plan: back.plan,
-    library,
+    features: profile.features,
   });
-  const trainer = await clock.time("trainer", () => extra(manifest));
+  // The C compiler runs in processes of its own; the trainer is written meanwhile.
+  const [library, trainer] = await Promise.all([
+    clock.time("compile", () => buildC(source, options.march === undefined ? {} : { march: options.march })),
+    clock.time("trainer", () => extra(manifest)),
+  ]);
   const files = artifactFiles(traced, back, source, library, trainer);
   await Promise.all(dumps);
   await clock.time("write", () => writeArtifact(options.out, manifest, files));

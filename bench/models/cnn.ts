@@ -22,7 +22,10 @@ export default defineTraining({
   seed: 0,
   epochs: 1,
   data: () => ({
-    train: new DataLoader(mnist({ split: "train", transform: transforms.toTensor() }), { batchSize: 64, shuffle: true }),
+    train: new DataLoader(mnist({ split: "train", transform: transforms.toTensor() }), {
+      batchSize: 64,
+      shuffle: true,
+    }),
   }),
   setup() {
     const model = new Net();

@@ -37,7 +37,11 @@ export function opTypeMismatch(
 
 /** An attribute of an op is out of its range. */
 export function badAttribute(op: string, attribute: string, expected: string, got: string): Diagnostic {
-  return user("K1002", `\`${op}\`: bad \`${printable(attribute)}\``, { expected, got: printable(got) });
+  return user("K1002", `\`${op}\`: bad \`${printable(attribute)}\``, {
+    expected,
+    got: printable(got),
+    hint: "Change the argument of this call.",
+  });
 }
 
 /** A value of one graph was used in another. */
@@ -70,6 +74,7 @@ export function checkpointMissing(path: string): Diagnostic {
   return user("K3201", `there is no checkpoint at ${printable(path)}`, {
     expected: "a .safetensors file, or the folder of a run that has saved one",
     hint: "Give the path of a checkpoint, or leave --resume out to start from the beginning.",
+    got: "nothing at this path",
   });
 }
 
@@ -132,6 +137,7 @@ export function checkpointNotSaved(path: string, reason: string): Diagnostic {
   return user("K3208", `the checkpoint ${printable(path)} could not be saved`, {
     got: printable(reason),
     hint: "The checkpoint saved before is intact. Make room, or choose another folder with --out DIR, then go on with --resume.",
+    expected: "a file that can be written completely",
   });
 }
 
@@ -156,12 +162,20 @@ export function dataChangedSinceCheckpoint(path: string, expected: string, got: 
 // ---- K40xx: training ----
 
 /** The loss is NaN or infinite. */
-export function lossNotFinite(name: string, value: number, epoch: number, step: number, checkpoint: string): Diagnostic {
+export function lossNotFinite(
+  name: string,
+  value: number,
+  epoch: number,
+  step: number,
+  checkpoint: string,
+): Diagnostic {
   return user("K4001", `\`${printable(name)}\` is ${value} at epoch ${epoch}, step ${step}`, {
     expected: "a finite number",
     got: String(value),
     hint: `Training stopped. Try a smaller learning rate (--lr), and check the data and any log or division in the loss. ${
-      checkpoint === "" ? "No checkpoint had been saved yet." : `The last good checkpoint is kept: ${printable(checkpoint)}`
+      checkpoint === ""
+        ? "No checkpoint had been saved yet."
+        : `The last good checkpoint is kept: ${printable(checkpoint)}`
     }`,
   });
 }
@@ -183,11 +197,15 @@ export function batchNotCompiled(
 
 /** A loader's fields are not those the program was compiled for. */
 export function fieldNotCompiled(loader: string, field: number, expected: string, got: string): Diagnostic {
-  return user("K4003", `field ${field} of the loader \`${printable(loader)}\` is not what the program was compiled for`, {
-    expected: printable(expected),
-    got: printable(got),
-    hint: "Compile the model again with this data.",
-  });
+  return user(
+    "K4003",
+    `field ${field} of the loader \`${printable(loader)}\` is not what the program was compiled for`,
+    {
+      expected: printable(expected),
+      got: printable(got),
+      hint: "Compile the model again with this data.",
+    },
+  );
 }
 
 /** `--lr` names no optimizer, or the program has no learning rate. */
@@ -210,7 +228,11 @@ export function loaderEmpty(loader: string, samples: number, batch: number): Dia
 
 /** The artifact has no training, or lacks an entry a command needs. */
 export function entryMissing(name: string, entry: string, hint: string): Diagnostic {
-  return user("K4006", `\`${printable(name)}\` has no \`${printable(entry)}\` entry`, { hint });
+  return user("K4006", `\`${printable(name)}\` has no \`${printable(entry)}\` entry`, {
+    hint,
+    expected: `an entry \`${printable(entry)}\``,
+    got: "a program without it",
+  });
 }
 
 /** `data()` does not return the loaders the program was compiled with. */
@@ -218,13 +240,14 @@ export function loaderMissing(loader: string, known: readonly string[]): Diagnos
   return user("K4007", `\`data()\` gives no loader \`${printable(loader)}\``, {
     got: known.map(printable).join(", "),
     hint: "Return it from data(), as when the model was compiled.",
+    expected: `a loader named \`${printable(loader)}\``,
   });
 }
 
 /** The data code of a model uses something that only the model file defines. */
 export function dataCodeNotClosed(name: string, place: string): Diagnostic {
   return user("K4008", `data() uses \`${printable(name)}\`, which ${printable(place)}`, {
-    expected: "names from \"kilnjs/data\", from a data module of your own, or plain constants",
+    expected: 'names from "kilnjs/data", from a data module of your own, or plain constants',
     got: printable(name),
     hint: "Move it into a module of its own (data.ts, importing only kilnjs/data) and import it from there: the trainer runs without the model file.",
   });
@@ -235,6 +258,7 @@ export function dataCodeNotFound(file: string): Diagnostic {
   return user("K4009", `no data() was found in ${printable(file)}`, {
     expected: "`export default defineTraining({ data: () => ({ train: … }), … })`, written out in that call",
     hint: "Write `data` in the object literal given to defineTraining, or import it from a data module.",
+    got: "a file without it",
   });
 }
 
@@ -244,6 +268,8 @@ export function dataCodeNotFound(file: string): Diagnostic {
 export function unknownCommand(name: string, nearest: string | undefined): Diagnostic {
   return user("K6001", `unknown command \`${printable(name)}\``, {
     hint: nearest === undefined ? "`kiln --help` lists the commands." : `Did you mean \`${printable(nearest)}\`?`,
+    expected: "a command of kiln",
+    got: printable(name),
   });
 }
 
@@ -251,17 +277,27 @@ export function unknownCommand(name: string, nearest: string | undefined): Diagn
 export function unknownOption(flag: string, nearest: string | undefined, command: string): Diagnostic {
   return user("K6002", `unknown option \`${printable(flag)}\``, {
     hint: `${nearest === undefined ? "" : `Did you mean \`${printable(nearest)}\`? `}\`${printable(command)} --help\` lists the options.`,
+    expected: `an option of \`${printable(command)}\``,
+    got: printable(flag),
   });
 }
 
 /** An option has a value it cannot take, or none. */
 export function badOptionValue(flag: string, expected: string, got: string): Diagnostic {
-  return user("K6003", `bad value for \`${printable(flag)}\``, { expected, got: printable(got) });
+  return user("K6003", `bad value for \`${printable(flag)}\``, {
+    expected,
+    got: printable(got),
+    hint: `Give \`${printable(flag)}\` such a value.`,
+  });
 }
 
 /** An argument is missing, or one too many was given. */
 export function badUsage(what: string, command: string): Diagnostic {
-  return user("K6004", printable(what), { hint: `\`${printable(command)} --help\` shows the usage.` });
+  return user("K6004", printable(what), {
+    hint: `\`${printable(command)} --help\` shows the usage.`,
+    expected: "the arguments that the usage shows",
+    got: printable(what),
+  });
 }
 
 /** A file given to `predict` does not hold what the program takes. */
@@ -269,6 +305,7 @@ export function badPredictInput(path: string, expected: string, got: string): Di
   return user("K6051", `${printable(path)} is not an input of this program`, {
     expected: printable(expected),
     got: printable(got),
+    hint: "Give a file with these fields, or compile the model for this input.",
   });
 }
 
@@ -279,6 +316,7 @@ export function badSeed(got: string): Diagnostic {
   return user("K3101", "a seed is no integer of 64 bits", {
     expected: "an integer from -2^63 to 2^64 - 1 (a bigint past 2^53)",
     got: printable(got),
+    hint: "Give a whole number, such as 0.",
   });
 }
 
@@ -293,7 +331,11 @@ export function badGeneratorState(got: string): Diagnostic {
 
 /** An argument of a random draw is out of its range. */
 export function badDraw(draw: string, expected: string, got: string): Diagnostic {
-  return user("K3103", `\`${draw}\`: bad argument`, { expected, got: printable(got) });
+  return user("K3103", `\`${draw}\`: bad argument`, {
+    expected,
+    got: printable(got),
+    hint: "Change the argument of this call.",
+  });
 }
 
 /** An initialisation step does not fit the state it names. */
@@ -301,6 +343,7 @@ export function badInitStep(kind: string, state: string, expected: string, got: 
   return user("K3104", `cannot initialise \`${printable(state)}\` by \`${printable(kind)}\``, {
     expected,
     got: printable(got),
+    hint: "The artifact is damaged or was written by another version: compile the model again.",
   });
 }
 
@@ -338,6 +381,7 @@ export function sampleOutside(owner: string, index: number, length: number): Dia
   return user("K2005", `\`${printable(owner)}\`: there is no sample ${index}`, {
     expected: length === 0 ? "nothing: it is empty" : `a whole number from 0 to ${length - 1}`,
     got: String(index),
+    hint: "Indices count from 0: the last sample has the number length - 1.",
   });
 }
 
@@ -382,6 +426,7 @@ export function fieldCountDiffers(place: string, expected: number, got: number):
   return user("K2010", `${printable(place)} has another number of fields than sample 0`, {
     expected: `${expected} fields`,
     got: `${got} fields`,
+    hint: "Make `get` return the same fields for every index.",
   });
 }
 
@@ -394,6 +439,8 @@ export function fieldTypeDiffers(place: string, expected: string, got: string, h
 export function getFailed(place: string, reason: string): Diagnostic {
   return user("K2012", `${printable(place)} could not be read: ${printable(reason)}`, {
     hint: "The data set's own code threw; its error is the `cause` of this one.",
+    expected: "a sample",
+    got: printable(reason),
   });
 }
 
@@ -402,6 +449,7 @@ export function fieldDataMismatch(place: string, expected: string, got: string):
   return user("K2013", `${printable(place)}: \`data\`, \`shape\` and \`dtype\` do not agree`, {
     expected: printable(expected),
     got: printable(got),
+    hint: "`data` holds the product of `shape` elements, in the array class of `dtype`.",
   });
 }
 
@@ -410,12 +458,17 @@ export function fieldRowsDiffer(shapes: readonly string[]): Diagnostic {
   return user("K2014", "`TensorDataset`: the fields have different numbers of samples", {
     expected: "the same first extent in all fields",
     got: shapes.join(", "),
+    hint: "Row i of every field belongs to sample i: check how the arrays were cut.",
   });
 }
 
 /** The parts of a `ConcatDataset` cannot be batched together. */
 export function concatDiffers(part: number, expected: string, got: string): Diagnostic {
-  return user("K2015", `\`ConcatDataset\`: part ${part} does not fit part 0`, { expected, got });
+  return user("K2015", `\`ConcatDataset\`: part ${part} does not fit part 0`, {
+    expected,
+    got,
+    hint: "All parts need the same fields: number, element types, shapes and transforms.",
+  });
 }
 
 /** Something that is not a transform was given as one. */
@@ -450,6 +503,7 @@ export function badDatasetLength(owner: string, got: unknown): Diagnostic {
   return user("K2019", `\`${printable(owner)}\`: bad \`length\``, {
     expected: "a whole number from 0 to 2147483647",
     got: printable(String(got)),
+    hint: "`length` is the number of samples; for data that is not counted extend IterableDataset.",
   });
 }
 
@@ -593,6 +647,7 @@ export function indexOutOfRange(op: string, index: number, extent: number): Diag
   return user("K1003", `\`${op}\`: an index lies outside the axis it selects from`, {
     expected: `an index of at least 0 and below ${extent}`,
     got: String(index),
+    hint: "Check the labels or token numbers of the batch.",
   });
 }
 
@@ -625,6 +680,7 @@ export function dtypeNotInC(dtype: string, where: string): Diagnostic {
   return target("K5104", `the C target cannot compute with ${dtype}`, {
     got: printable(where),
     hint: "Cast to f32 before computing, and back afterwards.",
+    expected: "an element type that C has",
   });
 }
 
@@ -639,6 +695,8 @@ export function noCompiler(tried: readonly string[]): Diagnostic {
     hint:
       "The CPU target compiles your model to native code once. Install a compiler (Debian: apt install gcc; macOS: " +
       "xcode-select --install; Windows: winget install LLVM.LLVM), set CC, or ship the library built elsewhere (same CPU level).",
+    expected: "a C compiler: cc, gcc or clang",
+    got: "none",
   });
 }
 
@@ -647,6 +705,7 @@ export function compilerFailed(command: string, status: string, output: string):
   return target("K5111", `the C compiler failed: \`${printable(command)}\``, {
     got: `${status}\n${output.split("\n").slice(0, 20).map(printable).join("\n")}`.trimEnd(),
     hint: "Try another compiler by setting KILN_CC, or another --march. `kiln doctor` shows which compiler is used.",
+    expected: "a C compiler that compiles C11 for this processor",
   });
 }
 
@@ -654,6 +713,8 @@ export function compilerFailed(command: string, status: string, output: string):
 export function compilerTimedOut(command: string, seconds: number): Diagnostic {
   return target("K5112", `the C compiler did not finish within ${seconds} s: \`${printable(command)}\``, {
     hint: "Check that the machine is not out of memory; set KILN_CC to another compiler, or KILN_CC_TIMEOUT to more seconds.",
+    expected: `an end within ${seconds} s`,
+    got: "none",
   });
 }
 
@@ -662,6 +723,7 @@ export function buildFolderUnusable(folder: string, reason: string): Diagnostic 
   return target("K5113", `cannot write compiled objects to ${printable(folder)}`, {
     got: printable(reason),
     hint: "Free some space or make the folder writable; KILN_CACHE names another cache folder, TMPDIR another folder for temporary files.",
+    expected: "a folder with room that this process may write to",
   });
 }
 
@@ -670,6 +732,7 @@ export function badMarch(march: string): Diagnostic {
   return user("K5114", "`march` is not the name of a CPU level", {
     expected: "letters, digits, `.`, `_`, `+` and `-`, such as native, x86-64-v3 or armv8-a",
     got: printable(march),
+    hint: "Leave --march out to compile for this machine.",
   });
 }
 
@@ -684,7 +747,11 @@ export function dataModuleUnreadable(specifier: string, importer: string): Diagn
 
 /** Bytes are no whole number of elements. */
 export function badByteLength(dtype: string, bytes: number): Diagnostic {
-  return user("K3110", `${bytes} bytes are no whole number of ${printable(dtype)} elements`);
+  return user("K3110", `${bytes} bytes are no whole number of ${printable(dtype)} elements`, {
+    expected: `a multiple of the size of ${printable(dtype)}`,
+    got: `${bytes} bytes`,
+    hint: "The data is cut short or of another element type.",
+  });
 }
 
 /** An initialisation step names a state that does not exist. */
@@ -692,6 +759,8 @@ export function unknownInitState(state: string, known: readonly string[]): Diagn
   const shown = known.slice(0, 8).map(printable).join(", ");
   return user("K3105", `there is no state \`${printable(state)}\` to initialise`, {
     expected: known.length > 8 ? `one of ${shown}, … (${known.length} in all)` : `one of ${shown}`,
+    got: printable(state),
+    hint: "The artifact is damaged or was written by another version: compile the model again.",
   });
 }
 
@@ -699,6 +768,8 @@ export function unknownInitState(state: string, known: readonly string[]): Diagn
 export function badSafetensors(path: string, what: string): Diagnostic {
   return user("K3111", `${printable(path)} is no valid safetensors file: ${printable(what.slice(0, 400))}`, {
     hint: "The file is damaged, cut short or of another format; write or download it again.",
+    expected: "a whole .safetensors file",
+    got: printable(what.slice(0, 400)),
   });
 }
 
@@ -721,17 +792,29 @@ const fileHints: Readonly<Record<string, string>> = {
 export function fileFailed(action: string, path: string, cause: unknown): Diagnostic {
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown error";
   const hint = fileHints[code];
-  return user("K3112", `cannot ${action} ${printable(path)}: ${printable(code)}`, hint === undefined ? {} : { hint });
+  return user("K3112", `cannot ${action} ${printable(path)}: ${printable(code)}`, {
+    expected: "a file that this process may use so",
+    got: printable(code),
+    hint: hint ?? "Check the path, and that this process may use it.",
+  });
 }
 
 /** A pipe, device or folder stands where a file must be. */
 export function notRegularFile(path: string): Diagnostic {
-  return user("K3113", `${printable(path)} is no regular file`);
+  return user("K3113", `${printable(path)} is no regular file`, {
+    expected: "a regular file",
+    got: "a folder, a pipe or a device",
+    hint: "Check the path.",
+  });
 }
 
 /** A tensor of a file is larger than memory, or than one array can be. */
 export function tooLargeForMemory(path: string, bytes: number): Diagnostic {
-  return user("K3114", `${printable(path)}: no memory for a tensor of ${bytes} bytes`);
+  return user("K3114", `${printable(path)}: no memory for a tensor of ${bytes} bytes`, {
+    expected: "a tensor that fits into memory",
+    got: `${bytes} bytes`,
+    hint: "Is this the right file? Otherwise use a machine with more memory.",
+  });
 }
 
 /** Text that should be a printed graph is not one. */
@@ -750,7 +833,11 @@ export function brokenGraph(graph: string, rule: string, where: string): Diagnos
 
 /** The interpreter was not given a value that the graph reads. */
 export function missingValue(kind: string, name: string, elements: number): Diagnostic {
-  return user("K1005", `no value was given for ${kind} \`${printable(name)}\``, { expected: `${elements} elements` });
+  return user("K1005", `no value was given for ${kind} \`${printable(name)}\``, {
+    expected: `${elements} elements`,
+    got: "nothing",
+    hint: "Give a value for every input and every state.",
+  });
 }
 
 /** The interpreter was given a tensor of the wrong size. */
@@ -758,6 +845,7 @@ export function wrongElementCount(kind: string, name: string, expected: number, 
   return user("K1006", `the value given for ${kind} \`${printable(name)}\` has the wrong size`, {
     expected: `${expected} elements`,
     got: `${got} elements`,
+    hint: "Give as many elements as the shape has.",
   });
 }
 
@@ -778,6 +866,8 @@ export function outsideTrace(what: string): Diagnostic {
 export function nestedTrace(outer: string, inner: string): Diagnostic {
   return user("K1102", `tracing \`${printable(inner)}\` began while \`${printable(outer)}\` was being traced`, {
     hint: "Compile one function after the other, not one inside the other.",
+    expected: "one trace at a time",
+    got: "one inside the other",
   });
 }
 
@@ -795,6 +885,7 @@ export function tensorOfAnotherTrace(from: string, to: string): Diagnostic {
   return user("K1104", `a tensor of \`${printable(from)}\` is used in \`${printable(to)}\``, {
     expected: "tensors of the same step, parameters, buffers, or constants made in setup()",
     hint: "A tensor does not outlive its step. Keep what must live on in a buffer: registerBuffer and copy_.",
+    got: `one of \`${printable(from)}\``,
   });
 }
 
@@ -811,6 +902,8 @@ export function valueRead(what: string, type: TensorType): Diagnostic {
 export function tensorIterated(type: TensorType): Diagnostic {
   return user("K1106", `a tensor ${formatType(type)} cannot be iterated over or spread`, {
     hint: "x.unbind(dim) gives its parts along an axis as an array.",
+    expected: "an array of tensors",
+    got: formatType(type),
   });
 }
 
@@ -828,6 +921,7 @@ export function computedInSetup(): Diagnostic {
   return user("K1108", "setup() computes with the value of a parameter, a buffer or a random tensor", {
     expected: "constants; values of states are not known before the program starts",
     hint: "Initialise with nn.init.*, copy_ or zero_; compute from parameters inside the step.",
+    got: "a computed value",
   });
 }
 
@@ -836,6 +930,7 @@ export function unownedState(role: string): Diagnostic {
   return user("K1109", `a ${role} is used that no module or optimizer returned by setup() owns`, {
     expected: "every parameter and buffer to be a property of a module that setup() returns",
     hint: "Return its module from setup(). Properties named with #, closures, Sets and WeakMaps are not searched; arrays, plain objects and Maps with text keys are.",
+    got: "one that nobody owns",
   });
 }
 
@@ -844,6 +939,7 @@ export function stateTypeChanged(name: string, expected: TensorType, got: Tensor
   return user("K1110", `the new value of \`${printable(name)}\` has another type`, {
     expected: formatType(expected),
     got: formatType(got),
+    hint: "Convert or reshape the new value: x.to(dtype), x.reshape(shape).",
   });
 }
 
@@ -851,6 +947,8 @@ export function stateTypeChanged(name: string, expected: TensorType, got: Tensor
 export function inPlaceOnLeaf(name: string): Diagnostic {
   return user("K1111", `\`${printable(name)}\` takes gradients and is written in place`, {
     hint: "Write parameters inside noGrad(() => …).",
+    expected: "no gradient recorded through the new value",
+    got: "one that records gradients",
   });
 }
 
@@ -868,12 +966,18 @@ export function notState(op: string): Diagnostic {
 export function duplicateStateName(name: string): Diagnostic {
   return user("K1113", `two different states would be named \`${printable(name)}\``, {
     hint: "Rename one of the properties of the modules that setup() returns.",
+    expected: "one state for each name",
+    got: "two",
   });
 }
 
 /** `requiresGrad_(false)` on the result of an operation. */
 export function notALeaf(): Diagnostic {
-  return user("K1114", "only leaves can stop taking gradients", { hint: "detach() gives a tensor without gradient." });
+  return user("K1114", "only leaves can stop taking gradients", {
+    hint: "detach() gives a tensor without gradient.",
+    expected: "a parameter, a buffer, or an input of the step",
+    got: "the result of an operation",
+  });
 }
 
 /** An axis is not one of the tensor's. */
@@ -882,12 +986,17 @@ export function axisOutOfRange(op: string, axis: number, type: TensorType): Diag
   return user("K1121", `\`${printable(op)}\`: there is no axis ${axis}`, {
     expected: `${-rank} to ${rank - 1}, for ${formatType(type)}`,
     got: String(axis),
+    hint: "Axes count from 0; negative ones from the end. Is an axis missing (unsqueeze) or one too many (squeeze)?",
   });
 }
 
 /** An axis was named twice. */
 export function axisTwice(op: string, axes: readonly number[]): Diagnostic {
-  return user("K1122", `\`${printable(op)}\`: an axis is named twice`, { got: `[${axes.join(", ")}]` });
+  return user("K1122", `\`${printable(op)}\`: an axis is named twice`, {
+    got: `[${axes.join(", ")}]`,
+    expected: "each axis once",
+    hint: "Negative axes count from the end: -1 is the last one.",
+  });
 }
 
 /** An operand is neither a tensor nor a number. */
@@ -904,19 +1013,26 @@ export function shapesDoNotBroadcast(op: string, types: readonly TensorType[]): 
   return user("K1124", `\`${printable(op)}\`: the shapes do not broadcast`, {
     expected: "extents that are equal or 1, aligned at the last axis",
     got: types.map(formatType).join(", "),
+    hint: "Add axes with unsqueeze(dim), order them with permute(…), or sum out what is not wanted.",
   });
 }
 
 /** Arithmetic on bools that has no meaning. */
 export function boolArithmetic(op: string): Diagnostic {
   return user("K1125", `\`${printable(op)}\` is not defined for bool tensors`, {
-    hint: "Convert one with to(\"f32\"), or use logicalAnd, logicalXor, logicalNot.",
+    hint: 'Convert one with to("f32"), or use logicalAnd, logicalXor, logicalNot.',
+    expected: "numbers",
+    got: "bool operands",
   });
 }
 
 /** A bitwise op on floats. */
 export function needsIntegers(op: string, got: string): Diagnostic {
-  return user("K1126", `\`${printable(op)}\` needs integers or bools`, { got });
+  return user("K1126", `\`${printable(op)}\` needs integers or bools`, {
+    got,
+    expected: "integers or bools",
+    hint: "Convert it first: x.toLong().",
+  });
 }
 
 /** An op on floats was given something else. */
@@ -924,6 +1040,7 @@ export function needsFloats(op: string, got: TensorType): Diagnostic {
   return user("K1127", `\`${printable(op)}\` needs floating-point elements`, {
     got: formatType(got),
     hint: 'Convert it first: x.to("f32").',
+    expected: "f32 or another floating-point dtype",
   });
 }
 
@@ -932,6 +1049,7 @@ export function badReshape(op: string, type: TensorType, shape: readonly number[
   return user("K1128", `\`${printable(op)}\`: ${formatType(type)} cannot have the shape [${shape.join(", ")}]`, {
     expected: `${type.shape.reduce((count, extent) => count * extent, 1)} elements, at most one extent -1`,
     got: `[${shape.join(", ")}]`,
+    hint: "-1 stands for what is left; flatten(1) keeps the batch.",
   });
 }
 
@@ -940,6 +1058,7 @@ export function badExpand(op: string, type: TensorType, shape: readonly number[]
   return user("K1129", `\`${printable(op)}\`: ${formatType(type)} does not broadcast to [${shape.join(", ")}]`, {
     expected: "each extent equal, or 1 in the tensor; new axes in front only",
     got: `[${shape.join(", ")}]`,
+    hint: "Add an axis of extent 1 with unsqueeze(dim) where the tensor lacks one; repeat(…) copies whole axes.",
   });
 }
 
@@ -948,6 +1067,7 @@ export function badStep(step: number): Diagnostic {
   return user("K1130", "the step of a slice must be a whole number of at least 1", {
     got: String(step),
     hint: "flip(dim) reverses an axis.",
+    expected: "a whole number of at least 1",
   });
 }
 
@@ -956,6 +1076,7 @@ export function badSplit(type: TensorType, parts: readonly number[]): Diagnostic
   return user("K1131", `\`split\`: the parts do not fit ${formatType(type)}`, {
     expected: "a length of at least 1, or lengths that add up to the axis",
     got: `[${parts.join(", ")}]`,
+    hint: "Give one length for equal parts, or an array of lengths.",
   });
 }
 
@@ -963,17 +1084,27 @@ export function badSplit(type: TensorType, parts: readonly number[]): Diagnostic
 export function badFlatten(start: number, end: number, type: TensorType): Diagnostic {
   return user("K1132", `\`flatten\` of ${formatType(type)}: the first axis lies behind the last`, {
     got: `${start} to ${end}`,
+    expected: "a first axis before the last",
+    hint: "flatten(1) flattens all axes but the batch.",
   });
 }
 
 /** Axes that are no permutation. */
 export function badPermutation(axes: readonly number[], type: TensorType): Diagnostic {
-  return user("K1133", `the axes are not those of ${formatType(type)}, each once`, { got: `[${axes.join(", ")}]` });
+  return user("K1133", `the axes are not those of ${formatType(type)}, each once`, {
+    got: `[${axes.join(", ")}]`,
+    expected: `each of ${type.shape.map((_, axis) => axis).join(", ")} once`,
+    hint: "To exchange two axes use transpose(a, b).",
+  });
 }
 
 /** A tensor of the wrong rank. */
 export function rankMismatch(op: string, expected: string, got: TensorType): Diagnostic {
-  return user("K1134", `\`${printable(op)}\`: wrong number of axes`, { expected, got: formatType(got) });
+  return user("K1134", `\`${printable(op)}\`: wrong number of axes`, {
+    expected,
+    got: formatType(got),
+    hint: "Add an axis with unsqueeze(dim) or drop one with squeeze(dim).",
+  });
 }
 
 /** `repeat` with counts that do not fit. */
@@ -981,17 +1112,26 @@ export function badRepeat(type: TensorType, counts: readonly number[]): Diagnost
   return user("K1135", `\`repeat\`: the counts do not fit ${formatType(type)}`, {
     expected: "a whole number for each axis, or more of them",
     got: `[${counts.join(", ")}]`,
+    hint: "Give a count for every axis, 1 where nothing repeats.",
   });
 }
 
 /** An index or a span outside an axis. */
 export function outsideAxis(op: string, axis: number, got: readonly number[], type: TensorType): Diagnostic {
-  return user("K1136", `\`${printable(op)}\`: outside axis ${axis} of ${formatType(type)}`, { got: got.join(", ") });
+  return user("K1136", `\`${printable(op)}\`: outside axis ${axis} of ${formatType(type)}`, {
+    got: got.join(", "),
+    expected: `inside axis ${axis}, of extent ${type.shape[axis] ?? 0}`,
+    hint: "Indices count from 0; negative ones from the end.",
+  });
 }
 
 /** Something that must be a tensor is not. */
 export function notATensor(op: string, got: string): Diagnostic {
-  return user("K1137", `\`${printable(op)}\` takes a tensor`, { got });
+  return user("K1137", `\`${printable(op)}\` takes a tensor`, {
+    got,
+    expected: "a tensor",
+    hint: "A module is called with forward(…); tensor([…]) makes a constant of numbers.",
+  });
 }
 
 /** Operands of a matrix product do not fit. */
@@ -999,6 +1139,7 @@ export function matmulMismatch(op: string, x: TensorType, y: TensorType): Diagno
   return user("K1138", `\`${printable(op)}\`: the operands do not fit`, {
     expected: `the last axis of the left operand, ${formatType(x)}, to equal the second last (or only) axis of the right, ${formatType(y)}, and the leading axes to broadcast`,
     got: `${x.shape.at(-1) ?? "a scalar"} and ${y.shape.at(-2) ?? y.shape.at(-1) ?? "a scalar"}`,
+    hint: "Is one of them to be transposed (transpose(-2, -1)), or has the layer another size?",
   });
 }
 
@@ -1024,6 +1165,8 @@ export function badIndexType(op: string, got: TensorType): Diagnostic {
 export function nothingToDifferentiate(op: string, got: TensorType): Diagnostic {
   return user("K1151", `\`${printable(op)}\`: the tensor ${formatType(got)} depends on nothing that takes a gradient`, {
     hint: "Was it made under noGrad, detached, or by an op without a gradient (argmax, comparison, cast to integer)?",
+    expected: "a tensor computed from a parameter",
+    got: formatType(got),
   });
 }
 
@@ -1041,6 +1184,7 @@ export function cotangentType(op: string, expected: TensorType, got: TensorType)
   return user("K1153", `\`${printable(op)}\`: a gradient has the type of its tensor`, {
     expected: formatType(expected),
     got: formatType(got),
+    hint: "Give a tensor of the shape and dtype of the output, such as ones(output.shape).",
   });
 }
 
@@ -1048,6 +1192,8 @@ export function cotangentType(op: string, expected: TensorType, got: TensorType)
 export function inputTakesNoGradient(got: TensorType): Diagnostic {
   return user("K1154", `\`grad\`: an input ${formatType(got)} takes no gradient`, {
     hint: "Call requiresGrad_() on it before computing with it.",
+    expected: "a floating-point tensor that requires a gradient",
+    got: formatType(got),
   });
 }
 
@@ -1055,18 +1201,26 @@ export function inputTakesNoGradient(got: TensorType): Diagnostic {
 export function unusedInput(index: number): Diagnostic {
   return user("K1155", `\`grad\`: no output depends on input ${index}`, {
     hint: "Pass { allowUnused: true } to get undefined for it.",
+    expected: "an input that an output was computed from",
+    got: `input ${index}`,
   });
 }
 
 /** Bounds of a range that give no whole number of elements. */
 export function badRange(start: number, end: number, step: number): Diagnostic {
-  return user("K1141", "`arange`: bad bounds", { got: `from ${start} to ${end} by ${step}` });
+  return user("K1141", "`arange`: bad bounds", {
+    got: `from ${start} to ${end} by ${step}`,
+    expected: "finite bounds, and a step from the first to the second",
+    hint: "arange(end), arange(start, end) or arange(start, end, step).",
+  });
 }
 
 /** Nested arrays of unequal lengths. */
 export function raggedTensor(): Diagnostic {
   return user("K1142", "`tensor` takes a number or nested arrays of equal lengths", {
     hint: "To join tensors use stack(…) or cat(…).",
+    expected: "a number, or nested arrays whose rows have one length",
+    got: "rows of different lengths, or other things than numbers",
   });
 }
 
@@ -1074,6 +1228,8 @@ export function raggedTensor(): Diagnostic {
 export function drawOnlyInStep(op: string): Diagnostic {
   return user("K1143", `\`${printable(op)}\` cannot be drawn in setup()`, {
     hint: "In setup() use rand, randn, normal, uniform or nn.init.*.",
+    expected: "a draw in a step",
+    got: "one in setup()",
   });
 }
 
@@ -1084,6 +1240,7 @@ export function artifactMissing(folder: string, reason: string): Diagnostic {
   return user("K3001", `cannot read the artifact ${printable(folder)}`, {
     expected: "a folder with a manifest.json, as `kiln compile` writes it",
     got: printable(reason),
+    hint: "Check the path, or compile the model again.",
   });
 }
 
@@ -1110,6 +1267,7 @@ export function unsafeArtifactPath(file: string, reason: string): Diagnostic {
   return user("K3004", `the manifest names the file \`${printable(file)}\``, {
     expected: "a plain file inside the artifact's folder",
     got: printable(reason),
+    hint: "The manifest is damaged or was tampered with: compile the model again.",
   });
 }
 
@@ -1118,6 +1276,7 @@ export function unknownEntry(name: string, known: readonly string[]): Diagnostic
   return user("K3005", `the program has no entry \`${printable(name)}\``, {
     expected: known.length === 0 ? "no entry at all" : `one of ${known.map(printable).join(", ")}`,
     got: printable(name),
+    hint: "Use one of these, or compile a model with such a step.",
   });
 }
 
@@ -1132,7 +1291,11 @@ export function programBatchNotCompiled(entry: string, batch: string, sizes: rea
 
 /** A buffer given to an entry does not fit. */
 export function badEntryInput(entry: string, input: string, expected: string, got: string): Diagnostic {
-  return user("K3007", `\`${printable(entry)}\`: bad \`${printable(input)}\``, { expected, got: printable(got) });
+  return user("K3007", `\`${printable(entry)}\`: bad \`${printable(input)}\``, {
+    expected,
+    got: printable(got),
+    hint: "program.d.ts in the artifact lists what each entry takes.",
+  });
 }
 
 /** A sample number is outside its data set. */
@@ -1140,6 +1303,7 @@ export function sampleNumberOutside(entry: string, position: number, index: numb
   return user("K3008", `\`${printable(entry)}\`: sample number ${index} at position ${position} of the indices`, {
     expected: `0 to ${rows - 1}, since the data set has ${rows} rows`,
     got: String(index),
+    hint: "Sample numbers count from 0.",
   });
 }
 
@@ -1150,14 +1314,17 @@ export function stateMismatch(differences: readonly string[]): Diagnostic {
   return user("K3009", "the tensors do not fit this program; nothing was loaded", {
     got: [...shown, ...(more > 0 ? [`… and ${more} more`] : [])].join("\n            "),
     hint: "With { strict: false } missing and additional tensors are passed over.",
+    expected: "the same tensors, with the same shapes and element types, as the program's",
   });
 }
 
 /** A program has no hyperparameter of this name. */
 export function unknownHyper(name: string, known: readonly string[]): Diagnostic {
   return user("K3010", `the program has no hyperparameter \`${printable(name)}\``, {
-    expected: known.length === 0 ? "none: this program has no hyperparameters" : `one of ${known.map(printable).join(", ")}`,
+    expected:
+      known.length === 0 ? "none: this program has no hyperparameters" : `one of ${known.map(printable).join(", ")}`,
     got: printable(name),
+    hint: "Hyperparameters are named `<optimizer>.<group>.<name>`.",
   });
 }
 
@@ -1174,22 +1341,32 @@ export function indexOutside(entry: string, index: number, extent: number): Diag
 export function programBusy(what: string): Diagnostic {
   return user("K3012", `cannot ${what} while the program is running`, {
     hint: "Await the promise of the call first.",
+    expected: "no call under way",
+    got: "one that is not finished",
   });
 }
 
 /** A program was used after it was disposed of. */
 export function programDisposed(what: string): Diagnostic {
-  return user("K3013", `cannot ${what}: the program was disposed of`);
+  return user("K3013", `cannot ${what}: the program was disposed of`, {
+    expected: "a program in use",
+    got: "one that was disposed of",
+    hint: "Load it again with Program.load.",
+  });
 }
 
 /** A learning-rate scheduler's description is faulty. */
 export function badScheduler(kind: string, option: string, expected: string, got: string): Diagnostic {
-  return user("K3014", `${printable(kind)}: bad \`${printable(option)}\``, { expected, got: printable(got) });
+  return user("K3014", `${printable(kind)}: bad \`${printable(option)}\``, {
+    expected,
+    got: printable(got),
+    hint: "Change the option where the scheduler is made, and compile again.",
+  });
 }
 
 /** An option of the runtime is out of its range. */
 export function badRuntimeOption(option: string, expected: string, got: string): Diagnostic {
-  return user("K3015", `bad \`${printable(option)}\``, { expected, got: printable(got) });
+  return user("K3015", `bad \`${printable(option)}\``, { expected, got: printable(got), hint: "Change the option." });
 }
 
 /** A step reported a failed check that this runtime does not know. */
@@ -1217,7 +1394,11 @@ export function missingCpuFeatures(missing: readonly string[]): Diagnostic {
 
 /** A native call failed. `call`: its name; `text`: what it said. */
 export function nativeCallFailed(call: string, text: string): Diagnostic {
-  return target("K5003", `\`${printable(call)}\` failed`, { got: printable(text) });
+  return target("K5003", `\`${printable(call)}\` failed`, {
+    got: printable(text),
+    expected: "success",
+    hint: "Compile the model again on this machine; `kiln doctor` shows what is there.",
+  });
 }
 
 /** There is no C++ compiler to build the native addon with. */
@@ -1225,6 +1406,7 @@ export function noAddonCompiler(tried: readonly string[]): Diagnostic {
   return target("K5004", "no C++ compiler found to build the native addon", {
     expected: `one of ${tried.map(printable).join(", ")}`,
     hint: "Install one (Debian: apt install g++; macOS: xcode-select --install) or name it in KILN_CXX.",
+    got: "none",
   });
 }
 
@@ -1233,6 +1415,7 @@ export function addonBuildFailed(output: string): Diagnostic {
   return target("K5005", "the native addon could not be compiled", {
     got: output.split("\n").map(printable).join("\n            "),
     hint: "A compiler for C++20 is needed (g++ 11 or clang++ 14 and later); KILN_CXX names the one to use.",
+    expected: "a C++20 compiler",
   });
 }
 
@@ -1241,6 +1424,7 @@ export function addonFolderUnusable(folder: string, reason: string): Diagnostic 
   return target("K5006", `cannot write the native addon to ${printable(folder)}`, {
     got: printable(reason),
     hint: "Make room or set KILN_CACHE to a folder that can be written.",
+    expected: "a folder with room that this process may write to",
   });
 }
 
@@ -1249,6 +1433,7 @@ export function addonUnloadable(path: string, reason: string): Diagnostic {
   return target("K5007", `cannot load the native addon ${printable(path)}`, {
     got: printable(reason),
     hint: "Delete the file; it is built again at the next start.",
+    expected: "an addon for this version of Node and this processor",
   });
 }
 
@@ -1279,6 +1464,7 @@ export function stateOutsideSetup(what: string): Diagnostic {
   return user("K1201", `a ${printable(what)} is made while a step is traced`, {
     expected: "modules, parameters and buffers to be made in setup()",
     got: "one made in a step, which would start anew each time",
+    hint: "Move it into setup(), as a property of a module that setup() returns.",
   });
 }
 
@@ -1287,6 +1473,7 @@ export function badStateName(name: string, place: string): Diagnostic {
   return user("K1202", `\`${printable(name)}\` in \`${printable(place)}\` cannot name a part of a module`, {
     expected: "text without dots, not empty, and none of __proto__, constructor, prototype",
     got: printable(JSON.stringify(name)),
+    hint: "Rename the property or key; its path is the name in checkpoints.",
   });
 }
 
@@ -1294,6 +1481,8 @@ export function badStateName(name: string, place: string): Diagnostic {
 export function moduleCycle(path: string): Diagnostic {
   return user("K1203", `the module at \`${printable(path)}\` holds itself`, {
     hint: "Keep references to parents in a property named with #.",
+    expected: "modules that form a tree",
+    got: "a module inside itself",
   });
 }
 
@@ -1303,15 +1492,12 @@ export function stateDictMismatch(missing: readonly string[], unexpected: readon
   return user("K1204", "the state dict does not fit the module", {
     expected: `missing: ${list(missing)}`,
     got: `unexpected: ${list(unexpected)}`,
+    hint: "Load a state dict of a model with the same layers, or pass { strict: false } to take what fits.",
   });
 }
 
 /** The plan needs more memory than `--max-memory` allows. */
-export function needsTooMuchMemory(
-  total: number,
-  limit: number,
-  parts: Readonly<Record<string, number>>,
-): Diagnostic {
+export function needsTooMuchMemory(total: number, limit: number, parts: Readonly<Record<string, number>>): Diagnostic {
   const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
   const list = Object.entries(parts).map(([name, bytes]) => `${name} ${megabytes(bytes)}`);
   return user("K1090", "the program does not fit the memory it was given", {
@@ -1335,6 +1521,7 @@ export function nothingToInspect(what: string, name: string, there: readonly str
   return user("K3092", `no ${what} named ${printable(name)}`, {
     expected: `one of ${there.map(printable).join(", ")}`,
     got: printable(name),
+    hint: "`kiln inspect` without a name lists what there is.",
   });
 }
 
@@ -1342,17 +1529,27 @@ export function nothingToInspect(what: string, name: string, there: readonly str
 export function initOutsideSetup(op: string): Diagnostic {
   return user("K1205", `\`nn.init.${printable(op)}\` is called while a step is traced`, {
     hint: "Initialise in setup(); in a step write with copy_ or fill_ under noGrad.",
+    expected: "a call in setup()",
+    got: "one in a step",
   });
 }
 
 /** An option of a layer, loss or optimizer is out of its range. */
 export function badLayerOption(owner: string, option: string, expected: string, got: string): Diagnostic {
-  return user("K1206", `\`${printable(owner)}\`: bad \`${printable(option)}\``, { expected, got: printable(got) });
+  return user("K1206", `\`${printable(owner)}\`: bad \`${printable(option)}\``, {
+    expected,
+    got: printable(got),
+    hint: `Change \`${printable(option)}\` at this call of \`${printable(owner)}\`.`,
+  });
 }
 
 /** An input that does not fit a layer. */
 export function layerInput(layer: string, expected: string, got: TensorType): Diagnostic {
-  return user("K1207", `\`${printable(layer)}\`: the input does not fit`, { expected, got: formatType(got) });
+  return user("K1207", `\`${printable(layer)}\`: the input does not fit`, {
+    expected,
+    got: formatType(got),
+    hint: "Reshape the input, or make the layer for this input.",
+  });
 }
 
 /** Input and target of a loss must have one shape. */
@@ -1360,6 +1557,7 @@ export function lossShapes(loss: string, input: TensorType, target: TensorType):
   return user("K1208", `\`${printable(loss)}\`: input and target have different shapes`, {
     expected: formatType(input),
     got: formatType(target),
+    hint: "Bring both to one shape: reshape, squeeze, or unsqueeze the target.",
   });
 }
 
@@ -1369,12 +1567,17 @@ export function classTarget(loss: string, input: TensorType, target: TensorType)
   return user("K1209", `\`${printable(loss)}\`: the target does not fit the input ${formatType(input)}`, {
     expected: `classes as integers, i64[${shape.join(",")}]`,
     got: formatType(target),
+    hint: "Classes are numbers from 0: convert with toLong(), or make them of one-hot rows with argmax(1).",
   });
 }
 
 /** `optimizer.step()` in `setup`. */
 export function stepInSetup(): Diagnostic {
-  return user("K1210", "`step()` is called in setup()", { hint: "Call it in trainStep, after backward()." });
+  return user("K1210", "`step()` is called in setup()", {
+    hint: "Call it in trainStep, after backward().",
+    expected: "a call in trainStep",
+    got: "a call in setup()",
+  });
 }
 
 /** An optimizer was given something that is no parameter. */
@@ -1382,6 +1585,7 @@ export function notAParameter(owner: string): Diagnostic {
   return user("K1211", `\`${printable(owner)}\` takes parameters`, {
     expected: "model.parameters(), or groups { params, lr, … }",
     hint: "Only nn.Parameter is trained; buffers and results of operations are not.",
+    got: "something else",
   });
 }
 
@@ -1389,6 +1593,8 @@ export function notAParameter(owner: string): Diagnostic {
 export function noParameters(owner: string): Diagnostic {
   return user("K1212", `\`${printable(owner)}\` got no parameters`, {
     hint: "Does the module keep its layers in properties (not in # properties, closures or Sets)?",
+    expected: "at least one parameter",
+    got: "none",
   });
 }
 
@@ -1396,6 +1602,8 @@ export function noParameters(owner: string): Diagnostic {
 export function parameterTwice(owner: string): Diagnostic {
   return user("K1213", `\`${printable(owner)}\`: a parameter is given twice`, {
     hint: "Each parameter belongs to one group.",
+    expected: "each parameter once",
+    got: "one twice",
   });
 }
 
@@ -1403,12 +1611,18 @@ export function parameterTwice(owner: string): Diagnostic {
 export function schedulerStep(): Diagnostic {
   return user("K1214", "`scheduler.step()` is called outside of trainStep", {
     hint: 'Return the scheduler from setup(): it then steps after each epoch, or after each step with { per: "step" }.',
+    expected: "a call in trainStep",
+    got: "one elsewhere",
   });
 }
 
 /** A scheduler's function gave no number. */
 export function badFactor(kind: string, got: number): Diagnostic {
-  return user("K1215", `\`${printable(kind)}\`: the function must give finite numbers`, { got: String(got) });
+  return user("K1215", `\`${printable(kind)}\`: the function must give finite numbers`, {
+    got: String(got),
+    expected: "finite numbers",
+    hint: "The function gets the number of the epoch (or step), from 0.",
+  });
 }
 
 // ---- K13xx: the training definition and the model file ----
@@ -1418,12 +1632,17 @@ export function badResults(entry: string, got: string): Diagnostic {
   return user("K1301", `\`${printable(entry)}\` returns no results`, {
     expected: "an object of tensors, such as { loss }",
     got,
+    hint: "End the step with return { loss }.",
   });
 }
 
 /** A result of a step is not a tensor. */
 export function badResult(entry: string, name: string, got: string): Diagnostic {
-  return user("K1302", `result \`${printable(name)}\` of \`${printable(entry)}\` is not a tensor`, { got });
+  return user("K1302", `result \`${printable(name)}\` of \`${printable(entry)}\` is not a tensor`, {
+    got,
+    expected: "a tensor",
+    hint: "Return tensors only; numbers that do not change belong into the log of your own code.",
+  });
 }
 
 /** A part of a training definition is missing or of the wrong kind. */
@@ -1431,12 +1650,17 @@ export function badDefinition(name: string, expected: string, got: string): Diag
   return user("K1303", `defineTraining: bad \`${printable(name)}\``, {
     expected,
     got: got === "undefined" ? "nothing" : printable(got),
+    hint: "The parts are: data, setup, trainStep, and where wanted evalStep, predictStep, metrics, seed, epochs, logEvery.",
   });
 }
 
 /** A training definition has a part that means nothing. */
 export function unknownDefinitionKey(name: string, known: readonly string[]): Diagnostic {
-  return user("K1304", `defineTraining does not know \`${printable(name)}\``, { expected: known.join(", ") });
+  return user("K1304", `defineTraining does not know \`${printable(name)}\``, {
+    expected: known.join(", "),
+    got: printable(name),
+    hint: "Remove it, or correct its spelling.",
+  });
 }
 
 /** `data()` gives no loader to train on. */
@@ -1444,23 +1668,34 @@ export function noTrainLoader(names: readonly string[]): Diagnostic {
   return user("K1305", "data() gives no loader named `train`", {
     got: names.map(printable).join(", ") || "no loader",
     hint: "Return { train: new DataLoader(…), test: new DataLoader(…) }.",
+    expected: "a loader named `train`",
   });
 }
 
 /** A metric that no step returns. */
 export function unknownMetric(name: string, known: readonly string[]): Diagnostic {
-  return user("K1306", `no step returns the metric \`${printable(name)}\``, { expected: known.map(printable).join(", ") });
+  return user("K1306", `no step returns the metric \`${printable(name)}\``, {
+    expected: known.map(printable).join(", "),
+    got: printable(name),
+    hint: "Return it from a step, or remove it from `metrics`.",
+  });
 }
 
 /** A `lambda` transform returned no tensor. */
 export function badLambda(got: string): Diagnostic {
-  return user("K1307", "a `lambda` transform must return a tensor", { got });
+  return user("K1307", "a `lambda` transform must return a tensor", {
+    got,
+    expected: "a function of a tensor that returns a tensor",
+    hint: "Write transforms.lambda((x) => x.mul(2)), with the arrow's result returned.",
+  });
 }
 
 /** The model file is not there. */
 export function modelNotFound(path: string): Diagnostic {
   return user("K1308", `there is no model at ${printable(path)}`, {
     expected: "a model file, or a folder with a model.ts",
+    got: "no such file",
+    hint: "Check the path: kiln compile path/to/model.ts.",
   });
 }
 
@@ -1468,8 +1703,12 @@ export function modelNotFound(path: string): Diagnostic {
 export function modelSyntax(reason: string, isUnsupported: boolean): Diagnostic {
   return user("K1309", `the model does not parse: ${printable(reason)}`, {
     ...(isUnsupported
-      ? { hint: "Types are stripped, not compiled: instead of enum, namespace and parameter properties use plain values." }
+      ? {
+          hint: "Types are stripped, not compiled: instead of enum, namespace and parameter properties use plain values.",
+        }
       : {}),
+    expected: "TypeScript whose types can be blanked",
+    got: printable(reason),
   });
 }
 
@@ -1477,12 +1716,18 @@ export function modelSyntax(reason: string, isUnsupported: boolean): Diagnostic 
 export function modelImport(reason: string): Diagnostic {
   return user("K1310", `an import of the model fails: ${printable(reason)}`, {
     hint: "Relative imports need their file extension (./data.ts); packages must be installed in the model's project.",
+    expected: "modules that are there and export what is imported",
+    got: printable(reason),
   });
 }
 
 /** The model file threw an error of its own while it was read. */
 export function modelFailed(reason: string): Diagnostic {
-  return user("K1311", `the model file fails while it is read: ${printable(reason)}`);
+  return user("K1311", `the model file fails while it is read: ${printable(reason)}`, {
+    expected: "a file that can be imported",
+    got: printable(reason),
+    hint: "The error is thrown by code outside of functions; data() and setup() run later.",
+  });
 }
 
 /** The model file exports no definition. */
@@ -1490,6 +1735,7 @@ export function noDefinition(got: string): Diagnostic {
   return user("K1312", "the model file does not export a training definition as default", {
     expected: "export default defineTraining({ … })",
     got: printable(got),
+    hint: "A model file has one default export, made by defineTraining.",
   });
 }
 
@@ -1497,6 +1743,8 @@ export function noDefinition(got: string): Diagnostic {
 export function needsOutputSize(op: string): Diagnostic {
   return user("K1401", `\`${printable(op)}\`: the extent of the result depends on values, which are not known`, {
     expected: "{ outputSize: … }",
+    got: "no `outputSize`",
+    hint: "Give the extent, or the largest there may be, as `outputSize`.",
   });
 }
 
@@ -1510,18 +1758,26 @@ export function unequalLists(
 ): Diagnostic {
   return user("K1402", `\`${printable(op)}\`: \`${first}\` and \`${second}\` have different lengths`, {
     got: `[${a.join(", ")}] and [${b.join(", ")}]`,
+    expected: "lists of one length",
+    hint: "Each element of the one belongs to one of the other.",
   });
 }
 
 /** An equation of einsum that does not fit. */
 export function badEquation(equation: string, expected: string): Diagnostic {
-  return user("K1403", "`einsum`: the equation does not fit the operands", { expected, got: printable(equation) });
+  return user("K1403", "`einsum`: the equation does not fit the operands", {
+    expected,
+    got: printable(equation),
+    hint: "Write one letter an axis, operands parted by commas: `bik,bkj->bij`.",
+  });
 }
 
 /** More indices than axes. */
 export function tooManyIndices(count: number, type: TensorType): Diagnostic {
   return user("K1404", `an index with ${count} parts does not fit ${formatType(type)}`, {
     expected: `1 to ${type.shape.length} parts and at most one "..."`,
+    got: `${count} parts`,
+    hint: "Index fewer axes, or add axes with unsqueeze(dim).",
   });
 }
 
