@@ -45,19 +45,27 @@ export async function takeApart(path: string): Promise<TakenApart> {
   invariant(loader instanceof DataLoader, "a model without a `train` loader");
   const traced = traceTraining(definition, Object.fromEntries(described), { root });
   const name = file;
-  const { plan } = planTraced(traced, { vectors: await cpuProfile(), name });
+  const profile = await cpuProfile();
+  const { plan } = planTraced(traced, { vectors: profile, name });
   const place = plan.program.entries.findIndex((entry) => entry.name === "train" && entry.batch === loader.batchSize);
   const whole = at(plan.program.entries, place);
   const { program, labels, empty } = withSingles(plan.program, whole);
   const source = emitC(program);
-  const library = await buildC(source);
-  const manifest = createManifest({ name, version: packageVersion(), command: "", traced, plan, library });
+  const { library } = await buildC(source);
+  const manifest = createManifest({
+    name,
+    version: packageVersion(),
+    command: "",
+    traced,
+    plan,
+    features: profile.features,
+  });
   const reports = at(plan.reports, place).launches;
   // Reports are in the order of scheduling; the plan may have put a launch into an earlier phase than one before it.
   const ordered = [...reports].sort((a, b) => a.phase - b.phase);
   invariant(ordered.length === labels.length, "as many reports as launches");
   const launches = labels.map((label, i) => ({ label, report: at(ordered, i) }));
-  return { source, image: library.library, manifest, entry: at(manifest.entries, place), launches, empty, loader };
+  return { source, image: library, manifest, entry: at(manifest.entries, place), launches, empty, loader };
 }
 
 function withSingles(

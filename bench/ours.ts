@@ -6,20 +6,24 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Writable } from "node:stream";
 import { compileModel } from "../compiler/compile.ts";
 import { at } from "../ir/type.ts";
 import { DataLoader } from "../runtime/data/loader.ts";
 import { mnist } from "../runtime/data/mnist.ts";
+import * as transforms from "../runtime/data/transforms.ts";
 import { packageRoot } from "../runtime/package-root.ts";
 import { Program } from "../runtime/program.ts";
 import type { DatasetField } from "../runtime/run.ts";
+import { Display } from "../runtime/training/display.ts";
+import { Session } from "../runtime/training/session.ts";
 import { logEvery, type Contestant } from "./contestant.ts";
 
 /** Samples in a batch of every MNIST workload. */
 const batchSize = 64;
 
 /** A compiled, loaded and seeded program; `close` removes its artifact. */
-export type Loaded = { readonly program: Program; readonly folder: string; close(): Promise<void> };
+export type Loaded = { readonly program: Program; readonly folder: string; readonly close: () => Promise<void> };
 
 /** Compiles a model of `bench/models` (without `.ts`) and loads the result. */
 export async function loadModel(model: string, threads: number): Promise<Loaded> {
@@ -40,66 +44,83 @@ export async function loadModel(model: string, threads: number): Promise<Loaded>
 
 /** A contestant whose step is a training step on 64 pictures, in an order that was shuffled once. */
 export async function stepsOnMnist(model: string, threads: number): Promise<Contestant> {
-  const training = await openTraining(model, threads);
-  const { order } = training.loader.epoch();
+  const { program, close } = await loadModel(model, threads);
+  const loader = openLoader();
+  const datasets = residentFields(program, loader);
+  const { order } = loader.epoch();
   const batches = Math.floor(order.length / batchSize);
   let next = 0;
-  return training.contestant(async (steps) => {
-    for (let left = steps; left > 0;) {
-      const some = Math.min(left, logEvery, batches - next);
-      await training.run(batchSize, order.subarray(next * batchSize, (next + some) * batchSize));
-      next = (next + some) % batches;
-      left -= some;
-    }
-  });
-}
-
-/** A contestant whose step is a whole epoch: a fresh order from the loader, the ragged last batch included. */
-export async function epochsOnMnist(model: string, threads: number): Promise<Contestant> {
-  const training = await openTraining(model, threads);
-  return training.contestant(async (epochs) => {
-    for (let epoch = 0; epoch < epochs; epoch++) {
-      const { order } = training.loader.epoch();
-      const whole = order.length - (order.length % batchSize);
-      for (let start = 0; start < whole; start += logEvery * batchSize)
-        await training.run(batchSize, order.subarray(start, Math.min(whole, start + logEvery * batchSize)));
-      if (whole < order.length) await training.run(order.length - whole, order.subarray(whole));
-    }
-  });
-}
-
-/** A program and the data it is trained on. */
-type Training = {
-  readonly loader: DataLoader;
-  /** Runs the steps that a list of sample numbers is enough for, and reads the last one's loss. */
-  run(batch: number, indices: Int32Array): Promise<void>;
-  contestant(work: (steps: number) => Promise<void>): Contestant;
-};
-
-async function openTraining(model: string, threads: number): Promise<Training> {
-  const { program, close } = await loadModel(model, threads);
-  const loader = new DataLoader(mnist({ split: "train" }), { batchSize, shuffle: true });
-  const datasets = residentFields(program, loader);
   let loss: number | undefined;
-  return {
-    loader,
-    async run(batch, indices) {
-      const steps = indices.length / batch;
-      const { outputs } = await program.run({ entry: "train", batch, steps, datasets, indices });
-      loss = Number(outputs["loss"]?.at(-1));
-    },
-    contestant: (work) => ({
-      name: "kiln",
-      pid: process.pid,
-      async run(steps) {
-        const begin = performance.now();
-        await work(steps);
-        return performance.now() - begin;
-      },
-      lastLoss: () => loss,
-      close,
-    }),
+  const some = async (steps: number): Promise<number> => {
+    const count = Math.min(steps, logEvery, batches - next);
+    const indices = order.subarray(next * batchSize, (next + count) * batchSize);
+    const { outputs } = await program.run({ entry: "train", batch: batchSize, steps: count, datasets, indices });
+    loss = Number(outputs["loss"]?.at(-1));
+    next = (next + count) % batches;
+    return count;
   };
+  return timed(
+    async (steps) => {
+      for (let left = steps; left > 0;) left -= await some(left);
+    },
+    () => loss,
+    close,
+  );
+}
+
+/**
+ * A contestant whose step is a whole epoch, trained as the generated trainer does it: a session over the DataLoader, which
+ * draws a fresh order, feeds the ragged last batch too, and wakes every 100 steps for the log.
+ */
+export async function epochsOnMnist(model: string, threads: number): Promise<Contestant> {
+  const { program, folder, close } = await loadModel(model, threads);
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+  // The display asks a stream for no more than `write` and whether it is a terminal.
+  const stream = silent as unknown as NodeJS.WriteStream;
+  const display = new Display(false, { out: stream, talk: stream });
+  const session = new Session({ program, folder, options: { out: join(folder, "run") }, display });
+  const { train } = await session.begin(0, () => ({ train: openLoader() }));
+  const epochs = session.epochs(Infinity);
+  let loss: number | undefined;
+  const epoch = async (): Promise<void> => {
+    epochs.next();
+    for await (const { results } of session.train(train, { every: logEvery })) loss = results["loss"];
+  };
+  return timed(
+    async (count) => {
+      for (let i = 0; i < count; i++) await epoch();
+    },
+    () => loss,
+    async () => {
+      await session.close();
+      await close();
+    },
+  );
+}
+
+/** A contestant that does `work` in this process. */
+export function timed(
+  work: (steps: number) => Promise<void>,
+  lastLoss: () => number | undefined,
+  close: () => Promise<void>,
+): Contestant {
+  return {
+    name: "kiln",
+    pid: process.pid,
+    async run(steps) {
+      const begin = performance.now();
+      await work(steps);
+      return performance.now() - begin;
+    },
+    lastLoss,
+    close,
+  };
+}
+
+/** The loader of every MNIST workload. `toTensor` is traced into the step. */
+function openLoader(): DataLoader {
+  const transform = transforms.toTensor();
+  return new DataLoader(mnist({ split: "train", transform }), { batchSize, shuffle: true });
 }
 
 /** The loader's resident fields under the names that the entry has for them: buffers are in the order of the fields. */

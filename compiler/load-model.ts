@@ -71,7 +71,11 @@ async function importModel(file: string, root: string): Promise<Readonly<Record<
 
 /** The `UserError` for whatever reading a model threw. */
 function explain(error: unknown, file: string, root: string): Error {
-  if (error instanceof DiagnosticError) return error;
+  if (error instanceof DiagnosticError) {
+    const { source } = error;
+    if (source === undefined) return error;
+    return fail(error.diagnostic, { ...source, file: relativeFile(source.file, root) }, error);
+  }
   if (!(error instanceof Error)) return fail(messages.modelFailed(String(error)), undefined, error);
   const syntax = syntaxError(error, root);
   if (syntax !== undefined) return syntax;

@@ -136,7 +136,7 @@ export function checkGradients(
   const values = environmentOf(entry.graph, manifest, random);
   for (const { name, value } of entry.graph.outputs) {
     if (!isFloat(value.type.dtype) || elementCount(value.type.shape) !== 1) continue;
-    const { graph, derivatives } = differentiate(entry.graph, value, parameters);
+    const { forward, graph, derivatives } = differentiate(entry.graph, value, parameters);
     const outputs = performance.now() < end ? interpret(graph, values.environment()).outputs : new Map<string, Elements>();
     for (const state of derivatives) {
       const gradient = outputs.get(`gradient ${state}`);
@@ -150,7 +150,7 @@ export function checkGradients(
           state,
           Float64Array.from(point, (x, i) => x + length * at(direction, i)),
         );
-        return interpret(graph, { ...values.environment(), states }).outputs.get("value")?.[0] ?? NaN;
+        return interpret(forward, { ...values.environment(), states }).outputs.get("value")?.[0] ?? NaN;
       };
       const direction = Float64Array.from(point, () => random() * 2 - 1);
       const analytic = direction.reduce((sum, d, i) => sum + d * at(gradient, i), 0);
@@ -163,12 +163,12 @@ export function checkGradients(
   return { checks, leftOut: [...leftOut] };
 }
 
-/** The part of a graph that computes one scalar, with its gradients as further outputs. */
+/** The part of a graph that computes one scalar, and the same with its gradients as further outputs. */
 function differentiate(
   graph: Graph,
   scalar: Node,
   parameters: ReadonlySet<string>,
-): { readonly graph: Graph; readonly derivatives: readonly string[] } {
+): { readonly forward: Graph; readonly graph: Graph; readonly derivatives: readonly string[] } {
   const needed = new Set<Node>([scalar]);
   for (const node of graph.nodes.toReversed()) if (needed.has(node)) for (const input of node.inputs) needed.add(input);
   const { g, append, nodes } = createWriter(() => undefined);
@@ -179,6 +179,7 @@ function differentiate(
     renewed.set(node, append(node.op, inputs, node.attrs));
   }
   const output = renewed.get(scalar) ?? scalar;
+  const forward = { name: graph.name, nodes: [...nodes], outputs: [{ name: "value", value: output }], writes: [] };
   const reads = nodes.filter((node) => node.op === "read" && parameters.has(String(node.attrs["state"])));
   const stops = (node: Node): boolean => opDef(node.op).vjp === null;
   const cotangent = g.full({ value: 1, dtype: output.type.dtype, shape: output.type.shape });
@@ -192,7 +193,7 @@ function differentiate(
     derivatives.push(state);
     outputs.push({ name: `gradient ${state}`, value: gradient });
   });
-  return { graph: { name: graph.name, nodes, outputs, writes: [] }, derivatives };
+  return { forward, graph: { name: graph.name, nodes, outputs, writes: [] }, derivatives };
 }
 
 /** Random values for everything a graph reads: small integers where it may index, numbers in [-1, 1) elsewhere. */

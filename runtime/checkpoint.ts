@@ -111,6 +111,12 @@ export function readCheckpoint(file: string): Checkpoint {
   return { tensors, progress: parseProgress(file, text) };
 }
 
+/** What a file says of the training it was saved by; `undefined` for plain weights. Throws as `readCheckpoint` does. */
+export function readProgress(file: string): Progress | undefined {
+  const text = open(file).metadata.get("kiln");
+  return text === undefined ? undefined : parseProgress(file, text);
+}
+
 /** The tensors of parameters and buffers in a .safetensors file, ours or another's. Throws as `readCheckpoint` does. */
 export function readWeights(file: string): Map<string, StoredTensor> {
   const { tensors, metadata } = open(file);
@@ -182,7 +188,8 @@ function sorted(record: Readonly<Record<string, number>>): [string, number][] {
 }
 
 function open(file: string): SafetensorsFile {
-  if (statSync(file, { throwIfNoEntry: false }) === undefined) throw fail(messages.checkpointMissing(file));
+  const found = statSync(file, { throwIfNoEntry: false });
+  if (found === undefined || found.isDirectory()) throw fail(messages.checkpointMissing(file));
   try {
     return readSafetensors(file);
   } catch (error) {

@@ -27,7 +27,8 @@ function hasSlack(view: ArrayBufferView): boolean {
 export class Staging {
   readonly #native: NativeAddon;
   readonly #places: Map<string, Float64Array> = new Map();
-  readonly #copies: WeakMap<ArrayBufferView, Uint8Array> = new WeakMap();
+  /** Copies by the memory they were made of, then by the part of it. */
+  readonly #copies: WeakMap<ArrayBufferLike, Map<string, Uint8Array>> = new WeakMap();
 
   constructor(native: NativeAddon) {
     this.#native = native;
@@ -44,11 +45,14 @@ export class Staging {
   /** The same for an array that does not change while it is in use (a data set): copied once. */
   lasting(view: TypedArray): TypedArray {
     if (hasSlack(view)) return view;
-    let copy = this.#copies.get(view);
+    const copies = this.#copies.get(view.buffer) ?? new Map<string, Uint8Array>();
+    this.#copies.set(view.buffer, copies);
+    const part = `${view.byteOffset}+${view.byteLength}`;
+    let copy = copies.get(part);
     if (copy === undefined) {
       copy = new Uint8Array(callNative(() => this.#native.allocate(view.byteLength)));
       copy.set(bytesOf(view));
-      this.#copies.set(view, copy);
+      copies.set(part, copy);
     }
     return copy;
   }

@@ -199,7 +199,8 @@ function compare(written: readonly KernelBuffer[], all: boolean, terms: number):
       const apart = distance(got, expected);
       if (apart > tolerance(param.dtype, expected, terms))
         differences.push({ where: param.name, element, got, expected });
-      else if (isFloat(param.dtype)) worst = Math.max(worst, apart / Math.max(1, Math.abs(expected)));
+      else if (isFloat(param.dtype) && Number.isFinite(expected))
+        worst = Math.max(worst, apart / Math.max(1, Math.abs(expected)));
     }
   }
   return { elements, undefinedResults, worst, differences };

@@ -57,7 +57,9 @@ function trainerStructure(input: TrainerInput): SourceFileStructure {
     statements: [
       ...imports(input.data.imports),
       ...constants.map((text) => `\n${text}`),
-      ...(declaration === undefined ? [] : [`\n/** The loaders, as the model's data() makes them. */\n${declaration}`]),
+      declaration === undefined
+        ? "\nexport { data };"
+        : `\n/** The loaders, as the model's data() makes them. */\nexport ${declaration}`,
       mainFunction(input),
       "await runTrainer(import.meta.url, main);",
     ],
@@ -117,8 +119,8 @@ function mainFunction(input: TrainerInput): StatementStructures {
       "",
       "for (const epoch of session.epochs(epochs)) {",
       ...(trained === undefined ? [] : trainLines(input, trained)),
-      ...(training.schedulers.some((scheduler) => scheduler.per === "epoch") ? ["session.stepSchedulers();"] : []),
       ...evaluated.filter((loader) => loader.name !== "test").flatMap((loader) => validateLines(input, loader)),
+      ...(training.schedulers.some((scheduler) => scheduler.per === "epoch") ? ["session.stepSchedulers();"] : []),
       "await session.save();",
       "}",
       ...evaluated.filter((loader) => loader.name === "test").flatMap((loader) => testLines(input, loader)),

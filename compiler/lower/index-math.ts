@@ -258,14 +258,50 @@ function linearRange(form: Linear, ranges: Ranges): Range {
 
 function atomRange(atom: Expr, ranges: Ranges): Range {
   if (atom.kind === "variable") return ranges.get(atom.name) ?? everything;
-  if (atom.kind !== "scalar") return everything;
-  const [x, y] = atom.args;
-  if (x === undefined || y === undefined || y.kind !== "constant") return everything;
-  const inner = rangeOf(x, ranges);
-  if (inner.min < 0) return everything;
-  if (atom.op === "div") return { min: Math.floor(inner.min / y.value), max: Math.floor(inner.max / y.value) };
-  if (atom.op === "mod") return { min: 0, max: Math.min(inner.max, y.value - 1) };
-  return everything;
+  if (atom.kind !== "scalar" || atom.type.dtype !== "i64") return everything;
+  const [x, y, z] = atom.args;
+  if (x === undefined || y === undefined) return everything;
+  switch (atom.op) {
+    case "div":
+    case "mod": {
+      const inner = rangeOf(x, ranges);
+      if (y.kind !== "constant" || inner.min < 0) return everything;
+      return atom.op === "div"
+        ? { min: Math.floor(inner.min / y.value), max: Math.floor(inner.max / y.value) }
+        : { min: 0, max: Math.min(inner.max, y.value - 1) };
+    }
+    case "min":
+    case "max": {
+      const [a, b] = [rangeOf(x, ranges), rangeOf(y, ranges)];
+      const pick = atom.op === "min" ? Math.min : Math.max;
+      return { min: pick(a.min, b.min), max: pick(a.max, b.max) };
+    }
+    case "select": {
+      if (z === undefined) return everything;
+      const [a, b] = [rangeOf(y, narrowed(x, ranges)), rangeOf(z, ranges)];
+      return { min: Math.min(a.min, b.min), max: Math.max(a.max, b.max) };
+    }
+    default:
+      return everything;
+  }
+}
+
+/** The ranges where a condition holds: variables compared with constants are known better there. */
+export function narrowed(condition: Expr, ranges: Ranges): Ranges {
+  if (condition.kind !== "scalar") return ranges;
+  const [x, y] = condition.args;
+  if (x === undefined || y === undefined) return ranges;
+  if (condition.op === "and") return narrowed(y, narrowed(x, ranges));
+  if (x.kind !== "variable" || x.type.dtype !== "i64" || y.kind !== "constant") return ranges;
+  const { min, max } = ranges.get(x.name) ?? everything;
+  switch (condition.op) {
+    case "ge":
+      return new Map([...ranges, [x.name, { min: Math.max(min, y.value), max }]]);
+    case "lt":
+      return new Map([...ranges, [x.name, { min, max: Math.min(max, y.value - 1) }]]);
+    default:
+      return ranges;
+  }
 }
 
 function fromLinear(form: Linear): Expr {

@@ -8,7 +8,7 @@ import { invariant } from "../../ir/diagnostic/diagnostic.ts";
 import { at, elementCount, isFloat, type Shape } from "../../ir/type.ts";
 import type { Buffer } from "../memory/buffer.ts";
 import type { Group } from "../schedule/group.ts";
-import { nameOfVariable, Scope } from "./kernel-writer.ts";
+import { nameOfVariable, type Scope } from "./kernel-writer.ts";
 import { draftOf, finish, type Draft, type LowerContext, type Lowered } from "./lowered.ts";
 import { cut, overRows, overTasks, type TaskAxis } from "./tasks.ts";
 
@@ -180,8 +180,9 @@ export function lowerSort(group: Group, context: LowerContext): Lowered {
           inside.add(branch(comesFirst, [assign(nameOfVariable(rank), scalar("add", rank, int(1)))]));
         };
         writer.loop(writer.fresh("j"), int(0), int(extent), count, body);
-        writer.ranges.set(nameOfVariable(rank), { min: 0, max: extent - 1 });
-        const place = index.map((j, k) => (k === axis ? rank : j));
+        // A count below `extent` by construction; said so that whoever reads the loops can tell.
+        const slot = writer.bind(body, scalar("max", scalar("min", rank, int(extent - 1)), int(0)), "slot");
+        const place = index.map((j, k) => (k === axis ? slot : j));
         for (const target of context.targets(node)) body.add(writer.store(target, writer.offset(target, place), i));
       };
       writer.loop(writer.fresh("i"), int(0), int(extent), outer, inner);

@@ -70,7 +70,7 @@ const adamDefaults: AdamOptions = {
 /** Adam (Kingma and Ba, 2015). Weight decay is added to the gradient. */
 export class Adam extends Optimizer<AdamOptions> {
   constructor(params: Params<AdamOptions>, options: Partial<AdamOptions> = {}) {
-    super(params, { ...adamDefaults, ...options });
+    super(params, adamDefaults, options);
   }
 
   protected override update(update: Update<AdamOptions>): void {
@@ -81,7 +81,7 @@ export class Adam extends Optimizer<AdamOptions> {
 /** Adam with decoupled weight decay (Loshchilov and Hutter, 2019). */
 export class AdamW extends Optimizer<AdamOptions> {
   constructor(params: Params<AdamOptions>, options: Partial<AdamOptions> = {}) {
-    super(params, { ...adamDefaults, weightDecay: 1e-2, ...options });
+    super(params, { ...adamDefaults, weightDecay: 1e-2 }, options);
   }
 
   protected override update(update: Update<AdamOptions>): void {
@@ -96,7 +96,7 @@ export type AdamaxOptions = Omit<AdamOptions, "amsgrad">;
 /** Adam with the infinity norm (Kingma and Ba, 2015, algorithm 2). */
 export class Adamax extends Optimizer<AdamaxOptions> {
   constructor(params: Params<AdamaxOptions>, options: Partial<AdamaxOptions> = {}) {
-    super(params, { ...adamDefaults, lr: 2e-3, ...options });
+    super(params, { ...adamDefaults, lr: 2e-3 }, options);
   }
 
   protected override update(update: Update<AdamaxOptions>): void {
@@ -122,7 +122,7 @@ export type NAdamOptions = Omit<AdamOptions, "amsgrad"> & {
 /** Adam with Nesterov's momentum (Dozat, 2016). */
 export class NAdam extends Optimizer<NAdamOptions> {
   constructor(params: Params<NAdamOptions>, options: Partial<NAdamOptions> = {}) {
-    super(params, { ...adamDefaults, lr: 2e-3, momentumDecay: 4e-3, decoupledWeightDecay: false, ...options });
+    super(params, { ...adamDefaults, lr: 2e-3, momentumDecay: 4e-3, decoupledWeightDecay: false }, options);
   }
 
   protected override update(update: Update<NAdamOptions>): void {
@@ -157,7 +157,7 @@ export type RAdamOptions = Omit<AdamOptions, "amsgrad"> & { readonly decoupledWe
 /** Rectified Adam (Liu et al., 2020). */
 export class RAdam extends Optimizer<RAdamOptions> {
   constructor(params: Params<RAdamOptions>, options: Partial<RAdamOptions> = {}) {
-    super(params, { ...adamDefaults, decoupledWeightDecay: false, ...options });
+    super(params, { ...adamDefaults, decoupledWeightDecay: false }, options);
   }
 
   protected override update(update: Update<RAdamOptions>): void {

@@ -18,7 +18,7 @@ export type AdadeltaOptions = CommonOptions & { readonly rho: number; readonly e
 /** Adadelta (Zeiler, 2012), algorithm 1. */
 export class Adadelta extends Optimizer<AdadeltaOptions> {
   constructor(params: Params<AdadeltaOptions>, options: Partial<AdadeltaOptions> = {}) {
-    super(params, { lr: 1, rho: 0.9, eps: 1e-6, weightDecay: 0, maximize: false, ...options });
+    super(params, { lr: 1, rho: 0.9, eps: 1e-6, weightDecay: 0, maximize: false }, options);
   }
 
   protected override update(update: Update<AdadeltaOptions>): void {
@@ -47,16 +47,19 @@ export type RmspropOptions = CommonOptions & {
 /** RMSprop (Tieleman and Hinton, 2012); centred as in Graves (2013). */
 export class RMSprop extends Optimizer<RmspropOptions> {
   constructor(params: Params<RmspropOptions>, options: Partial<RmspropOptions> = {}) {
-    super(params, {
-      lr: 1e-2,
-      alpha: 0.99,
-      eps: 1e-8,
-      momentum: 0,
-      centered: false,
-      weightDecay: 0,
-      maximize: false,
-      ...options,
-    });
+    super(
+      params,
+      {
+        lr: 1e-2,
+        alpha: 0.99,
+        eps: 1e-8,
+        momentum: 0,
+        centered: false,
+        weightDecay: 0,
+        maximize: false,
+      },
+      options,
+    );
   }
 
   protected override update(update: Update<RmspropOptions>): void {
@@ -92,15 +95,18 @@ export type AdagradOptions = CommonOptions & {
 /** Adagrad (Duchi et al., 2011). */
 export class Adagrad extends Optimizer<AdagradOptions> {
   constructor(params: Params<AdagradOptions>, options: Partial<AdagradOptions> = {}) {
-    super(params, {
-      lr: 1e-2,
-      lrDecay: 0,
-      initialAccumulatorValue: 0,
-      eps: 1e-10,
-      weightDecay: 0,
-      maximize: false,
-      ...options,
-    });
+    super(
+      params,
+      {
+        lr: 1e-2,
+        lrDecay: 0,
+        initialAccumulatorValue: 0,
+        eps: 1e-10,
+        weightDecay: 0,
+        maximize: false,
+      },
+      options,
+    );
   }
 
   protected override update(update: Update<AdagradOptions>): void {

@@ -5,7 +5,8 @@
 import type { ManifestScheduler } from "../../ir/artifact/manifest.ts";
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
-import { activeTrace } from "../trace/trace.ts";
+import { checkOptions, givenOptions } from "../trace/options.ts";
+import { activeTrace, currentTrace } from "../trace/trace.ts";
 import type { Optimizer } from "./optimizer.ts";
 
 /** When a scheduler steps: after each epoch (default), or after each optimizer step. */
@@ -58,14 +59,43 @@ export abstract class LRScheduler {
   abstract options(times: number): Options;
 }
 
+/** Options that count steps. */
+const counts = ["stepSize", "tMax", "t0", "totalSteps", "stepSizeUp"];
+
+/** Checks an option that is given, or has to be. */
+function checkOption(kind: string, name: string, value: Options[string] | undefined, isNeeded: boolean): void {
+  if (!isNeeded) return;
+  const isCount = counts.includes(name);
+  const fits = isCount ? Number.isSafeInteger(value) && Number(value) >= 1 : value !== undefined;
+  if (fits) return;
+  const expected = isCount ? "a whole number of at least 1" : "a value, which has no default";
+  throw fail(messages.badLayerOption(kind, name, expected, String(value)), currentTrace(kind).here());
+}
+
 /** A scheduler whose options are plain data from the start. */
 class PlainScheduler extends LRScheduler {
   readonly #options: Options;
 
-  constructor(kind: string, optimizer: AnyOptimizer, given: Options & When, defaults: Options) {
+  constructor(
+    kind: string,
+    optimizer: AnyOptimizer,
+    given: Options & When,
+    {
+      defaults,
+      others = [],
+      optional = [],
+    }: { readonly defaults: Options; readonly others?: readonly string[]; readonly optional?: readonly string[] },
+  ) {
     super(kind, optimizer, given);
-    const { per: _per, ...options } = given;
-    this.#options = { ...defaults, ...options };
+    const { per: _per, ...options } = checkOptions(kind, given, [
+      "per",
+      ...others,
+      ...optional,
+      ...Object.keys(defaults),
+    ]);
+    this.#options = { ...defaults, ...givenOptions(options) };
+    for (const name of [...counts, ...others])
+      checkOption(kind, name, this.#options[name], name in given || others.includes(name));
   }
 
   override options(): Options {
@@ -76,7 +106,7 @@ class PlainScheduler extends LRScheduler {
 /** lr · gamma every `stepSize` steps. */
 export class StepLR extends PlainScheduler {
   constructor(optimizer: AnyOptimizer, options: { readonly stepSize: number; readonly gamma?: number } & When) {
-    super("StepLR", optimizer, options, { gamma: 0.1 });
+    super("StepLR", optimizer, options, { defaults: { gamma: 0.1 }, others: ["stepSize"] });
   }
 }
 
@@ -86,21 +116,26 @@ export class MultiStepLR extends PlainScheduler {
     optimizer: AnyOptimizer,
     options: { readonly milestones: readonly number[]; readonly gamma?: number } & When,
   ) {
-    super("MultiStepLR", optimizer, { ...options, milestones: [...options.milestones] }, { gamma: 0.1 });
+    super(
+      "MultiStepLR",
+      optimizer,
+      { ...options, milestones: [...options.milestones] },
+      { defaults: { gamma: 0.1 }, others: ["milestones"] },
+    );
   }
 }
 
 /** lr · gamma every step. */
 export class ExponentialLR extends PlainScheduler {
   constructor(optimizer: AnyOptimizer, options: { readonly gamma: number } & When) {
-    super("ExponentialLR", optimizer, options, {});
+    super("ExponentialLR", optimizer, options, { defaults: {}, others: ["gamma"] });
   }
 }
 
 /** From the first rate to `etaMin` along half a cosine in `tMax` steps (Loshchilov and Hutter, 2017), by the recursive form. */
 export class CosineAnnealingLR extends PlainScheduler {
   constructor(optimizer: AnyOptimizer, options: { readonly tMax: number; readonly etaMin?: number } & When) {
-    super("CosineAnnealingLR", optimizer, options, { etaMin: 0 });
+    super("CosineAnnealingLR", optimizer, options, { defaults: { etaMin: 0 }, others: ["tMax"] });
   }
 }
 
@@ -110,7 +145,7 @@ export class CosineAnnealingWarmRestarts extends PlainScheduler {
     optimizer: AnyOptimizer,
     options: { readonly t0: number; readonly tMult?: number; readonly etaMin?: number } & When,
   ) {
-    super("CosineAnnealingWarmRestarts", optimizer, options, { tMult: 1, etaMin: 0 });
+    super("CosineAnnealingWarmRestarts", optimizer, options, { defaults: { tMult: 1, etaMin: 0 }, others: ["t0"] });
   }
 }
 
@@ -132,14 +167,17 @@ export class OneCycleLR extends PlainScheduler {
     } & When,
   ) {
     super("OneCycleLR", optimizer, options, {
-      pctStart: 0.3,
-      annealStrategy: "cos",
-      cycleMomentum: true,
-      baseMomentum: 0.85,
-      maxMomentum: 0.95,
-      divFactor: 25,
-      finalDivFactor: 1e4,
-      threePhase: false,
+      defaults: {
+        pctStart: 0.3,
+        annealStrategy: "cos",
+        cycleMomentum: true,
+        baseMomentum: 0.85,
+        maxMomentum: 0.95,
+        divFactor: 25,
+        finalDivFactor: 1e4,
+        threePhase: false,
+      },
+      others: ["maxLr", "totalSteps"],
     });
   }
 }
@@ -150,7 +188,7 @@ export class LinearLR extends PlainScheduler {
     optimizer: AnyOptimizer,
     options: { readonly startFactor?: number; readonly endFactor?: number; readonly totalIters?: number } & When = {},
   ) {
-    super("LinearLR", optimizer, options, { startFactor: 1 / 3, endFactor: 1, totalIters: 5 });
+    super("LinearLR", optimizer, options, { defaults: { startFactor: 1 / 3, endFactor: 1, totalIters: 5 } });
   }
 }
 
@@ -160,14 +198,14 @@ export class ConstantLR extends PlainScheduler {
     optimizer: AnyOptimizer,
     options: { readonly factor?: number; readonly totalIters?: number } & When = {},
   ) {
-    super("ConstantLR", optimizer, options, { factor: 1 / 3, totalIters: 5 });
+    super("ConstantLR", optimizer, options, { defaults: { factor: 1 / 3, totalIters: 5 } });
   }
 }
 
 /** The first rate falling to 0 in `totalIters` steps by a power. */
 export class PolynomialLR extends PlainScheduler {
   constructor(optimizer: AnyOptimizer, options: { readonly totalIters?: number; readonly power?: number } & When = {}) {
-    super("PolynomialLR", optimizer, options, { totalIters: 5, power: 1 });
+    super("PolynomialLR", optimizer, options, { defaults: { totalIters: 5, power: 1 } });
   }
 }
 
@@ -188,12 +226,16 @@ export class CyclicLR extends PlainScheduler {
     } & When,
   ) {
     super("CyclicLR", optimizer, options, {
-      stepSizeUp: 2000,
-      mode: "triangular",
-      gamma: 1,
-      cycleMomentum: true,
-      baseMomentum: 0.8,
-      maxMomentum: 0.9,
+      defaults: {
+        stepSizeUp: 2000,
+        mode: "triangular",
+        gamma: 1,
+        cycleMomentum: true,
+        baseMomentum: 0.8,
+        maxMomentum: 0.9,
+      },
+      others: ["baseLr", "maxLr"],
+      optional: ["stepSizeDown"],
     });
   }
 }
@@ -215,15 +257,17 @@ export class ReduceLROnPlateau extends PlainScheduler {
     } & When = {},
   ) {
     super("ReduceLROnPlateau", optimizer, options, {
-      metric: "loss",
-      mode: "min",
-      factor: 0.1,
-      patience: 10,
-      threshold: 1e-4,
-      thresholdMode: "rel",
-      cooldown: 0,
-      minLr: 0,
-      eps: 1e-8,
+      defaults: {
+        metric: "loss",
+        mode: "min",
+        factor: 0.1,
+        patience: 10,
+        threshold: 1e-4,
+        thresholdMode: "rel",
+        cooldown: 0,
+        minLr: 0,
+        eps: 1e-8,
+      },
     });
   }
 }

@@ -4,10 +4,11 @@
  * what follows from the step count are host scalars, so that a scheduler or a flag changes them without a new compile.
  */
 import type { HostExpr } from "../../ir/artifact/host-expr.ts";
-import { fail } from "../../ir/diagnostic/diagnostic.ts";
+import { fail, type SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import type { Shape } from "../../ir/type.ts";
 import { wrap } from "../tensor/create.ts";
+import { checkOptions, givenOptions } from "../trace/options.ts";
 import { stateBehind, Parameter } from "../trace/parameter.ts";
 import { State } from "../trace/program-trace.ts";
 import { Tensor } from "../trace/tensor.ts";
@@ -50,6 +51,9 @@ export type Update<O> = {
 /** Names an optimizer once `setup` has returned. */
 export const setName: unique symbol = Symbol("kiln.setName");
 
+/** Checks an optimizer when all steps are traced. */
+export const checkUse: unique symbol = Symbol("kiln.checkUse");
+
 /** Marks optimizers of every copy of the library. */
 export const optimizerBrand: unique symbol = Symbol.for("kiln.optimizer");
 
@@ -58,11 +62,19 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
   readonly groups: readonly Group<O>[];
   #name: string | undefined = undefined;
   readonly #slots = new Map<string, Tensor>();
+  /** Where the user made it. */
+  readonly #source: SourceLocation | undefined;
+  #isStepped = false;
+  /** Parameters that some step had a gradient for. */
+  readonly #trained = new Set<Parameter>();
 
-  constructor(params: Params<O>, defaults: O) {
+  constructor(params: Params<O>, defaults: O, options: Partial<O>) {
     const trace = currentTrace("an optimizer");
     if (trace.kind !== "setup") throw fail(messages.stateOutsideSetup("optimizer"), trace.here());
-    this.groups = groupsOf(params, defaults, this.constructor.name);
+    this.#source = trace.here();
+    const known = Object.keys(defaults);
+    const given = givenOptions(checkOptions(this.constructor.name, options, known));
+    this.groups = groupsOf(params, { ...defaults, ...given }, this.constructor.name);
   }
 
   /** Marks optimizers of every copy of the library. */
@@ -85,6 +97,20 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     for (const { params } of this.groups) for (const param of params) param.grad = undefined;
   }
 
+  /**
+   * Checks, once all steps are traced, that training changes every parameter that takes gradients.
+   *
+   * @throws UserError K1605 for a parameter that never had one, K1606 if no step was taken.
+   */
+  [checkUse](): void {
+    if (!this.#isStepped) throw fail(messages.optimizerUnused(this.#name ?? "optimizer"), this.#source);
+    for (const param of this.groups.flatMap(({ params }) => params)) {
+      const state = stateBehind(param);
+      if (state?.requiresGrad === true && !this.#trained.has(param))
+        throw fail(messages.parameterUnused(state.name ?? "a parameter", this.#name ?? "optimizer"), state.source);
+    }
+  }
+
   /** Updates every parameter that has a gradient. */
   step(): void {
     const trace = currentTrace("step");
@@ -92,6 +118,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
     if (trace.kind === "setup") throw fail(messages.stepInSetup(), trace.here());
     if (name === undefined) throw fail(messages.unownedState("optimizer"), trace.here());
     const counter = `${name}.step`;
+    this.#isStepped = true;
     trace.at(trace.here(), () =>
       trace.withGrad(false, () => {
         const step: HostExpr = ["add", ["counter", counter], trace.increment(counter) + 1];
@@ -108,6 +135,7 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
   #update(name: string, index: number, options: O, param: Parameter, step: HostExpr): void {
     const { grad } = param;
     if (grad === undefined) return;
+    this.#trained.add(param);
     const { program } = currentTrace();
     const hyper = (option: string, value: number): HostExpr => {
       const key = `${name}.${index}.${option}`;
@@ -157,19 +185,21 @@ export abstract class Optimizer<O extends CommonOptions = CommonOptions> {
 function groupsOf<O extends CommonOptions>(params: Params<O>, defaults: O, owner: string): Group<O>[] {
   const plain: Parameter[] = [];
   const groups: Group<O>[] = [];
+  if (typeof params !== "object" || params === null || !(Symbol.iterator in params))
+    throw fail(messages.notAParameter(owner, nameOfValue(params)), currentTrace().here());
   for (const each of params) {
     if (each instanceof Parameter) plain.push(each);
     else if (typeof each === "object" && each !== null && "params" in each) {
       const { params: own, ...options } = each;
-      const given = Object.entries(options).filter(([, value]) => value !== undefined);
-      groups.push({ params: [...own], options: { ...defaults, ...Object.fromEntries(given) } });
-    } else throw fail(messages.notAParameter(owner), currentTrace().here());
+      checkOptions(owner, options, Object.keys(defaults));
+      groups.push({ params: [...own], options: { ...defaults, ...givenOptions(options) } });
+    } else throw fail(messages.notAParameter(owner, nameOfValue(each)), currentTrace().here());
   }
   if (plain.length > 0) groups.unshift({ params: plain, options: defaults });
   const all = groups.flatMap((group) => group.params);
   if (all.length === 0) throw fail(messages.noParameters(owner), currentTrace().here());
   if (!all.every((param) => param instanceof Parameter))
-    throw fail(messages.notAParameter(owner), currentTrace().here());
+    throw fail(messages.notAParameter(owner, "something else in a group"), currentTrace().here());
   if (new Set(all).size !== all.length) throw fail(messages.parameterTwice(owner), currentTrace().here());
   for (const { options } of groups) {
     for (const option of ["lr", "weightDecay"] as const) {
@@ -181,6 +211,10 @@ function groupsOf<O extends CommonOptions>(params: Params<O>, defaults: O, owner
     }
   }
   return groups;
+}
+
+function nameOfValue(value: unknown): string {
+  return typeof value === "object" && value !== null ? `a ${value.constructor.name}` : String(value);
 }
 
 /** A number that the host computes in float64 before each step. */

@@ -2,6 +2,7 @@
 import type { HostExpr } from "../../ir/artifact/host-expr.ts";
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
+import { givenOptions } from "../trace/options.ts";
 import { currentTrace } from "../trace/trace.ts";
 import { decayed, descend, hostScalar, Optimizer, type CommonOptions, type Params, type Update } from "./optimizer.ts";
 
@@ -16,16 +17,9 @@ export type SgdOptions = CommonOptions & {
 /** Stochastic gradient descent with momentum (Sutskever et al., 2013, in PyTorch's form). */
 export class SGD extends Optimizer<SgdOptions> {
   constructor(params: Params<SgdOptions>, options: Partial<SgdOptions> = {}) {
-    const whole = {
-      lr: 1e-3,
-      momentum: 0,
-      dampening: 0,
-      weightDecay: 0,
-      nesterov: false,
-      maximize: false,
-      ...options,
-    };
-    super(params, whole);
+    const defaults = { lr: 1e-3, momentum: 0, dampening: 0, weightDecay: 0, nesterov: false, maximize: false };
+    super(params, defaults, options);
+    const whole = { ...defaults, ...givenOptions(options) };
     if (whole.nesterov && (whole.momentum <= 0 || whole.dampening !== 0)) {
       const expected = "momentum above 0 and dampening 0";
       throw fail(messages.badLayerOption("SGD", "nesterov", expected, "true"), currentTrace().here());
@@ -62,7 +56,7 @@ export type AsgdOptions = CommonOptions & {
 /** Averaged stochastic gradient descent (Polyak and Juditsky, 1992). The average is the slot `ax`. */
 export class ASGD extends Optimizer<AsgdOptions> {
   constructor(params: Params<AsgdOptions>, options: Partial<AsgdOptions> = {}) {
-    super(params, { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weightDecay: 0, maximize: false, ...options });
+    super(params, { lr: 1e-2, lambd: 1e-4, alpha: 0.75, t0: 1e6, weightDecay: 0, maximize: false }, options);
   }
 
   protected override update(update: Update<AsgdOptions>): void {
@@ -90,7 +84,7 @@ export type RpropOptions = CommonOptions & {
 /** Resilient backpropagation (Riedmiller and Braun, 1993). */
 export class Rprop extends Optimizer<RpropOptions> {
   constructor(params: Params<RpropOptions>, options: Partial<RpropOptions> = {}) {
-    super(params, { lr: 1e-2, etas: [0.5, 1.2], stepSizes: [1e-6, 50], weightDecay: 0, maximize: false, ...options });
+    super(params, { lr: 1e-2, etas: [0.5, 1.2], stepSizes: [1e-6, 50], weightDecay: 0, maximize: false }, options);
   }
 
   protected override update({ param, grad, options, slot }: Update<RpropOptions>): void {

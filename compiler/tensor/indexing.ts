@@ -73,8 +73,10 @@ export const indexingMethods: IndexingMethods = {
     return trace.at(trace.here(), () => {
       if (this.ndim === 0)
         return this.reshape([1])
-          .gather(0, index.reshape([1]))
-          .reshape([]);
+          .gather(0, index.reshape([-1]))
+          .reshape(index.shape);
+      // An empty index may have any number of axes.
+      if (index.numel() === 0) return this.reshape([this.numel()]).slice(0, 0, 0).reshape(index.shape);
       const axis = normaliseAxis("gather", dim, this.type);
       return this[make](trace.g.takeAlong(nodeOf(this), indexNode("gather", index), { axis }));
     });

@@ -6,17 +6,18 @@ import { at, broadcastShapes, type Shape } from "../../ir/type.ts";
 import { make, nodeOf } from "../trace/handle.ts";
 import type { Tensor } from "../trace/tensor.ts";
 import { currentTrace, type Trace } from "../trace/trace.ts";
-import { broadcastNode, castNode, isHandle, resultType } from "./promote.ts";
+import { broadcastNode, isHandle } from "./promote.ts";
 
 function requireTensor(op: string, x: unknown): void {
   if (!isHandle(x)) throw fail(messages.notATensor(op, typeof x), currentTrace(op).here());
 }
 
-/** Both operands in their common dtype. */
+/** Both operands, which must have one dtype, as in PyTorch. */
 function pair(trace: Trace, op: string, x: Tensor, y: Tensor): readonly [Node, Node] {
+  requireTensor(op, x);
   requireTensor(op, y);
-  const dtype = resultType([x, y]);
-  return [castNode(trace, nodeOf(x, op), dtype), castNode(trace, nodeOf(y, op), dtype)];
+  if (x.dtype !== y.dtype) throw fail(messages.dtypesDiffer(op, x.type, y.type), trace.here());
+  return [nodeOf(x, op), nodeOf(y, op)];
 }
 
 function range(count: number): number[] {

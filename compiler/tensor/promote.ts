@@ -64,7 +64,8 @@ export function resultType(operands: readonly (Handle | number | boolean)[]): DT
 /** Checks that an operand is what PyTorch would take, with a clear error for anything else. */
 export function requireOperand(op: string, x: unknown): Operand {
   if (isHandle(x) || typeof x === "number" || typeof x === "boolean") return x;
-  const got = x === null ? "null" : Array.isArray(x) ? "an array" : typeof x;
+  const got =
+    x === null ? "null" : Array.isArray(x) ? "an array" : typeof x === "object" ? `a ${x.constructor.name}` : typeof x;
   throw fail(messages.notAnOperand(op, got), currentTrace(op).here());
 }
 

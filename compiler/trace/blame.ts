@@ -41,7 +41,8 @@ function blamed({ what, root, place }: Blame, error: unknown): Error {
     return error.source !== undefined || found === undefined ? error : fail(error.diagnostic, found, error);
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const top = frames[0];
-  return top !== undefined && isOurs(top.file)
+  const isEndless = error instanceof RangeError && error.message.includes("call stack");
+  return !isEndless && top !== undefined && isOurs(top.file)
     ? fail(messages.failedUnderUserCode(what, text), found, error)
     : fail(messages.userCodeFailed(what, text), found, error);
 }
@@ -55,11 +56,12 @@ function isOurs(file: string): boolean {
   return ownFolders.some((folder) => file.startsWith(folder));
 }
 
-/** The frames of an error's stack that lie in files, the innermost first. */
+/** The frames of an error's stack that lie in files and under `blaming`, the innermost first. */
 function framesOf(error: Error): SourceLocation[] {
   const { stack = "" } = error;
   const found: SourceLocation[] = [];
   for (const line of stack.split("\n")) {
+    if (/^\s+at blaming /.test(line)) break; // beyond it lies who asked for the trace, not what was traced
     const match = /^\s+at (?:.*\()?((?:file:\/\/|\/|[A-Za-z]:\\).*?):(\d+):(\d+)\)?$/.exec(line);
     if (match === null) continue;
     const [, name = "", row, column] = match;

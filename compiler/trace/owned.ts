@@ -15,6 +15,7 @@ import { isTensor } from "./tensor.ts";
 /** All that `setup` returned, by path. */
 export type Owned = {
   readonly modules: readonly (readonly [path: string, module: Module])[];
+  readonly optimizers: readonly Optimizer[];
   readonly schedulers: readonly LRScheduler[];
 };
 
@@ -30,7 +31,8 @@ export function claim(program: ProgramTrace, returned: unknown): Owned {
   find(program, "", returned, found, []);
   nameModules(program, found.modules);
   for (const [path, optimizer] of found.optimizers) optimizer[setName](path === "" ? "optimizer" : path);
-  return { modules: found.modules, schedulers: found.schedulers };
+  const optimizers = found.optimizers.map(([, optimizer]) => optimizer);
+  return { modules: found.modules, optimizers, schedulers: found.schedulers };
 }
 
 function find(program: ProgramTrace, path: string, value: unknown, found: Found, inside: readonly unknown[]): void {

@@ -8,6 +8,7 @@ import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import type { ManifestMetric } from "../../ir/artifact/manifest.ts";
 import { isFloat } from "../../ir/type.ts";
+import { checkUse } from "../optim/optimizer.ts";
 import { blaming } from "./blame.ts";
 import { completeNames, elementNames } from "./argument-names.ts";
 import type { Batch, TrainingDefinition } from "./definition.ts";
@@ -51,6 +52,7 @@ export function traceTraining<S>(
     entries.push(...predictions(definition, definition.predictStep, sample, names));
   }
   const { program, owned } = traceProgram(definition.setup, entries, options);
+  for (const optimizer of owned.optimizers) optimizer[checkUse]();
   const epochs = definition.epochs ?? 1;
   const stepsPerEpoch = train.dropLast
     ? Math.floor(train.samples / train.batchSize)

@@ -31,7 +31,7 @@ export function opTypeMismatch(
   return user("K1001", `\`${op}\`: the operands do not fit`, {
     expected,
     got: operands.map(formatType).join(", "),
-    ...(hint === undefined ? {} : { hint }),
+    hint: hint ?? "Shapes are known while tracing: console.log(x.shape) in front of this line prints them.",
   });
 }
 
@@ -1581,11 +1581,11 @@ export function stepInSetup(): Diagnostic {
 }
 
 /** An optimizer was given something that is no parameter. */
-export function notAParameter(owner: string): Diagnostic {
+export function notAParameter(owner: string, got: string): Diagnostic {
   return user("K1211", `\`${printable(owner)}\` takes parameters`, {
     expected: "model.parameters(), or groups { params, lr, … }",
     hint: "Only nn.Parameter is trained; buffers and results of operations are not.",
-    got: "something else",
+    got: printable(got),
   });
 }
 
@@ -1786,7 +1786,7 @@ export function tooManyIndices(count: number, type: TensorType): Diagnostic {
 /** The user's own code threw an error of JavaScript's. */
 export function userCodeFailed(what: string, reason: string): Diagnostic {
   return user("K1601", `${printable(what)} fails: ${printable(reason)}`, {
-    expected: `${printable(what)} to return`,
+    expected: `${printable(what)} to end without an error`,
     got: printable(reason),
     hint: "The line is your own code's. Is a name misspelt, or a layer or argument missing? A type check (npx tsc --noEmit) finds most such mistakes.",
   });
@@ -1797,5 +1797,54 @@ export function failedUnderUserCode(what: string, reason: string): Diagnostic {
   return internal("K9061", `a call in ${printable(what)} fails inside Kiln: ${printable(reason)}`, {
     got: printable(reason),
     hint: `Check the arguments of the call at this place. If they are right: ${internalHint}`,
+  });
+}
+
+/** Operands of a product have different element types. */
+export function dtypesDiffer(op: string, x: TensorType, y: TensorType): Diagnostic {
+  return user("K1602", `\`${printable(op)}\`: the operands have different element types`, {
+    expected: "one element type",
+    got: `${formatType(x)} and ${formatType(y)}`,
+    hint: 'Convert one: x.to("f32"). Pictures and other bytes become floats with transforms.toTensor().',
+  });
+}
+
+/** A layer, loss, optimizer or scheduler was given an option that it does not have. */
+export function unknownLayerOption(owner: string, known: readonly string[], got: string): Diagnostic {
+  return user("K1603", `\`${printable(owner)}\` does not know this option`, {
+    expected: known.length === 0 ? "no options" : `an object with ${known.map(printable).join(", ")}`,
+    got: printable(got),
+    hint: "Options are PyTorch's keyword arguments in camel case, in an object as the last argument.",
+  });
+}
+
+/** A plan could race, or leaves its memory. */
+export function planFault(entry: string, what: string): Diagnostic {
+  return internal("K9021", `the plan of ${printable(entry)} is wrong: ${printable(what)}`);
+}
+
+/** A parameter that an optimizer was given never has a gradient. */
+export function parameterUnused(name: string, optimizer: string): Diagnostic {
+  return user("K1605", `\`${printable(name)}\` is given to \`${printable(optimizer)}\` and never trained`, {
+    expected: `a gradient when ${printable(optimizer)}.step() is called`,
+    got: "none in any step",
+    hint: "Is its layer used in forward? Is backward() called before step(), and zeroGrad() before backward()? A layer that is not to be trained is frozen with requiresGrad_(false) or left out of the optimizer.",
+  });
+}
+
+/** An optimizer that no step uses. */
+export function optimizerUnused(name: string): Diagnostic {
+  return user("K1606", `\`${printable(name)}\` never takes a step`, {
+    expected: `${printable(name)}.step() in trainStep`,
+    got: "no call of it",
+    hint: "Call it after backward(), or do not return the optimizer from setup().",
+  });
+}
+
+/** A folder has no generated trainer. */
+export function noTrainer(folder: string): Diagnostic {
+  return user("K6052", `${printable(folder)} has no trainer`, {
+    expected: "the folder of an artifact with a trainer.js that exports main and data",
+    hint: "Compile a training definition: `kiln compile model.ts --out DIR`.",
   });
 }

@@ -111,6 +111,11 @@ export class Feed {
   }
 }
 
+/** Whether a value does what a loader does; one of another copy of the library is one too. */
+export function isLoader(value: unknown): value is DataLoader {
+  return typeof value === "object" && value !== null && "startAt" in value && "epoch" in value;
+}
+
 function isField(buffer: ManifestBuffer): boolean {
   return buffer.role === "input" || buffer.role === "dataset";
 }

@@ -51,7 +51,7 @@ export async function trainWith<P>(
       process.stdout.write(parsed.text);
       return exitCodes.ok;
     }
-    await train(folder, main, parsed.options);
+    await trainArtifact(folder, main, parsed.options);
     return exitCodes.ok;
   } catch (error) {
     const colors = process.stderr.isTTY && process.env["NO_COLOR"] === undefined;
@@ -61,7 +61,8 @@ export async function trainWith<P>(
   }
 }
 
-async function train<P>(folder: string, main: TrainerMain<P>, options: TrainerOptions): Promise<void> {
+/** Trains the artifact in `folder` with the loop `main`. Throws what goes wrong, and `Interrupted` after a clean stop. */
+export async function trainArtifact<P>(folder: string, main: TrainerMain<P>, options: TrainerOptions): Promise<void> {
   const program = await Program.load(folder, options.threads === undefined ? {} : { threads: options.threads });
   let session: Session<P> | undefined;
   try {

@@ -12,13 +12,14 @@ import { checkTensors, programHash, readCheckpoint, readWeights, type Progress }
 import type { DataLoader } from "../data/loader.ts";
 import { setDataRoot } from "../data/root.ts";
 import type { Display } from "./display.ts";
-import { Feed } from "./feed.ts";
+import { evaluateLoader, evaluationEntry } from "./evaluate.ts";
+import { Feed, isLoader } from "./feed.ts";
 import { Interrupted, StopListener } from "./interrupt.ts";
 import { drawCurve } from "./loss-curve.ts";
 import { LossHistory } from "./loss-history.ts";
 import { learningRates, type TrainerOptions } from "./options.ts";
 import { Position } from "./position.ts";
-import { Combination, lossResults, numberAt, scalarResults, type Numbers } from "./results.ts";
+import { lossResults, numberAt, scalarResults, type Numbers } from "./results.ts";
 import { newestCheckpoint, RunFolder, type FoundCheckpoint } from "./run-folder.ts";
 import { SaveClock } from "./save-clock.ts";
 import { collectTensors, loadTensors, packGenerator, unpackGenerator } from "./snapshot.ts";
@@ -153,7 +154,8 @@ export class Session<P = ProgramTypes> {
   ): AsyncGenerator<{ readonly step: number; readonly results: ResultsOf<P, "train"> }, void> {
     const { loaderState } = this.#position;
     if (loaderState !== undefined) loader.startAt(loaderState);
-    const feed = this.#feed("train", loader);
+    this.#mustHave("train");
+    const feed = new Feed(this.program, "train", this.#nameOf(loader), loader);
     const pass = feed.begin();
     this.#stepsPerEpoch = loader.length;
     let step = pass.first;
@@ -197,24 +199,14 @@ export class Session<P = ProgramTypes> {
     loader: DataLoader,
   ): Promise<{ readonly samples: number; readonly results: ResultsOf<P, E> }> {
     const name = this.#nameOf(loader);
-    const { entries, training } = this.program.manifest;
-    const own = `evaluate.${name}`;
-    const feed = this.#feed(entries.some((entry) => entry.name === own) ? own : "evaluate", loader);
-    const pass = feed.begin();
-    let combination: Combination | undefined;
-    try {
-      for (;;) {
-        const call = await pass.next(this.#stretch.limit(Infinity));
-        if (call === undefined) break;
-        combination ??= new Combination(this.#entryOf(call), training?.metrics ?? []);
-        combination.add(call, await this.#runSteps(call));
-        if (this.#stop.exitCode !== undefined) this.#leave(this.#stop.exitCode);
-      }
-    } finally {
-      await pass.close();
-    }
-    const results = combination?.results() ?? {};
-    const samples = combination?.samples ?? 0;
+    this.#mustHave(evaluationEntry(this.program, name));
+    const run = async (call: StepsCall): Promise<StepsResult> => {
+      const result = await this.#runSteps(call);
+      if (this.#stop.exitCode !== undefined) this.#leave(this.#stop.exitCode);
+      return result;
+    };
+    const limit = (): number => this.#stretch.limit(Infinity);
+    const { samples, results } = await evaluateLoader(this.program, name, loader, run, limit);
     this.#metrics[name] = results;
     this.#display.event({ event: "evaluate", epoch: this.#position.epoch, loader: name, samples, results });
     // The names are those of the entry, from which program.d.ts was made.
@@ -386,22 +378,14 @@ export class Session<P = ProgramTypes> {
     return entry;
   }
 
-  #feed(entry: string, loader: DataLoader): Feed {
-    const { manifest } = this.program;
-    if (!manifest.entries.some(({ name }) => name === entry)) {
-      throw fail(
-        messages.entryMissing(manifest.name, entry, "Define the step in defineTraining, and compile the model again."),
-      );
-    }
-    return new Feed(this.program, entry, this.#nameOf(loader), loader);
+  #mustHave(entry: string): void {
+    const { name, entries } = this.program.manifest;
+    if (entries.some((each) => each.name === entry)) return;
+    throw fail(messages.entryMissing(name, entry, "Define the step in defineTraining, and compile the model again."));
   }
 
   #nameOf(loader: DataLoader | undefined): string {
     if (loader === undefined) throw fail(messages.loaderMissing("given to the session", [...this.#names.values()]));
     return this.#names.get(loader) ?? "loader";
   }
-}
-
-function isLoader(value: unknown): value is DataLoader {
-  return typeof value === "object" && value !== null && "startAt" in value && "epoch" in value;
 }

@@ -1,5 +1,6 @@
 /** The back of the compiler on random graphs: what its kernels compute is what the graph means. */
 import { expect } from "chai";
+import { verifyPlan } from "../../compiler/memory/verify-plan.ts";
 import type { Vectors } from "../../compiler/schedule/contraction.ts";
 import { planTraced } from "../../compiler/pipeline.ts";
 import type { StateDecl, TracedInput, TracedProgram } from "../../compiler/trace/traced.ts";
@@ -50,6 +51,7 @@ function expectClose(what: string, dtype: string, got: ArrayLike<number>, expect
 function checkGraph({ graph, inputs, states, environment }: RandomGraph, vectors: Vectors): void {
   const traced = programOf(graph);
   const { plan } = planTraced(traced, { vectors, name: "random" });
+  verifyPlan(plan.program, plan.stateBytes);
   const expected = interpret(graph, environment());
   const entry = at(plan.program.entries, 0);
   const got = runPlan(plan, entry, { inputs, states });

@@ -3,6 +3,7 @@
  * `reference` target is the graph interpreter in float64; `c` compiles batches of jobs into one program each and calls it
  * through the addon. A job that cannot be compiled does not take the others of its batch with it.
  */
+import { availableParallelism } from "node:os";
 import { emitC } from "../../codegen/targets/c/emit.ts";
 import { buildC } from "../../compiler/build/c.ts";
 import { cpuProfile, type CpuProfile } from "../../compiler/build/features.ts";
@@ -44,10 +45,13 @@ export async function execute(target: Target, jobs: readonly Job[]): Promise<(Jo
   const profile = await cpuProfile();
   const addon = await loadNative();
   const numbered = jobs.map((job, index) => ({ job, index }));
-  const pending: Promise<void>[] = [];
-  for (let begin = 0; begin < jobs.length; begin += batchSize)
-    pending.push(runBatch({ profile, addon }, numbered.slice(begin, begin + batchSize), results));
-  await Promise.all(pending);
+  const batches: Numbered[][] = [];
+  for (let begin = 0; begin < jobs.length; begin += batchSize) batches.push(numbered.slice(begin, begin + batchSize));
+  const worker = async (): Promise<void> => {
+    for (let batch = batches.shift(); batch !== undefined; batch = batches.shift())
+      await runBatch({ profile, addon }, batch, results);
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, worker));
   return results;
 }
 

@@ -13,6 +13,7 @@ import type { Tensor } from "../../compiler/trace/tensor.ts";
 import { at, type TensorType } from "../../ir/type.ts";
 import { Call, decode } from "./call.ts";
 import { execute, type Job, type JobResult, type Target } from "./execute.ts";
+import type { Operator } from "./ops/operator.ts";
 import { operators } from "./ops/table.ts";
 import { ended, judged, Unsupported, type CaseResult, type FamilyResult } from "./report.ts";
 import { compare, TensorFile, type Mismatch, type NumberTensor, type Tolerance } from "./tensors.ts";
@@ -85,10 +86,21 @@ function given(test: OpCase): string[] {
   return [...new Set([...test.inputs, ...cotangents, ...Object.values(test.second?.v ?? {})])];
 }
 
+/** Inputs that the call may write to: they are buffers. */
+function writable(test: OpCase, operator: Operator | undefined): string[] {
+  const arg = (name: string): unknown => test.kwargs[name] ?? test.args[operator?.signature.indexOf(name) ?? -1];
+  const written = (operator?.writes ?? []).flatMap((name) => tensorsIn(arg(name)));
+  return [...new Set([...Object.keys(test.mutated ?? {}), ...written])];
+}
+
+function tensorsIn(arg: unknown): string[] {
+  return typeof arg === "object" && arg !== null && "tensor" in arg ? [String(arg.tensor)] : [];
+}
+
 function trace(test: OpCase, file: TensorFile): Job {
   const operator = operators[test.op];
   if (operator === undefined) throw new Unsupported("no such operator");
-  const changed = Object.keys(test.mutated ?? {});
+  const changed = writable(test, operator);
   const names = given(test).filter((name) => !changed.includes(name));
   const traced = traceFunctionWith(
     () => new Changed(changed.map((name) => file.type(name))),
@@ -178,9 +190,10 @@ function judge(test: OpCase, file: TensorFile, { outputs, states }: JobResult): 
     return compare(label, computed, file.get(name), tolerance);
   };
   const gradTolerance = { rtol: test.grad_rtol ?? 0, atol: test.grad_atol ?? 0 };
-  const mutated = Object.entries(test.mutated ?? {}).map(([name, after], i) => {
+  const changed = writable(test, operators[test.op]);
+  const mutated = Object.entries(test.mutated ?? {}).map(([name, after]) => {
     const stored = file.get(after);
-    const computed: NumberTensor = { type: stored.type, values: states.get(`state${i}`) ?? new Float64Array() };
+    const computed: NumberTensor = { type: stored.type, values: states.get(`state${changed.indexOf(name)}`) ?? new Float64Array() };
     return compare(`${name} afterwards`, computed, stored, test);
   });
   return judged({ id: test.id, group: test.op }, [

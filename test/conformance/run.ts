@@ -14,6 +14,8 @@ type Runner = (folder: string, options: FamilyOptions) => Promise<FamilyResult>;
 /** Every family, and how its module is loaded: only those that are asked for are. */
 const families: Readonly<Record<string, () => Promise<Runner>>> = {
   ops: async () => (await import("./ops.ts")).runOps,
+  modules: async () => (await import("./modules.ts")).runModules,
+  rng: async () => (await import("./rng.ts")).runRng,
 };
 
 /** Which family a folder holds: told by its name, or by what its files say. */

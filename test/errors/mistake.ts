@@ -50,7 +50,8 @@ export async function failure(run: () => unknown): Promise<DiagnosticError> {
 export function check(error: DiagnosticError, wanted: Expected): void {
   const wrong: string[] = [];
   if (error.code !== wanted.code) wrong.push(`the code is not ${wanted.code}`);
-  if (!(error instanceof (wanted.kind === "target" ? TargetError : UserError))) wrong.push(`the class is ${error.name}`);
+  if (!(error instanceof (wanted.kind === "target" ? TargetError : UserError)))
+    wrong.push(`the class is ${error.name}`);
   for (const part of ["what", "expected", "got", "hint"] as const) {
     const pattern = wanted[part];
     const text = error.diagnostic[part];

@@ -44,26 +44,43 @@ describe("mistakes: shapes and element types", () => {
     {
       mistake: "an axis that is not there",
       files: project({ net: net("fc = new nn.Linear(4, 2);", "return this.fc.forward(x)./*here*/softmax(2);") }),
-      error: { code: "K1121", expected: "-2 to 1", got: "2", hint: "axes count from 0" },
+      error: { code: "K1121", expected: "-2 to 1", got: "2", hint: "Axes count from 0" },
     },
     {
       mistake: "parts of different sizes joined",
       files: project({ trainStep: loss("/*here*/cat([model.forward(x), x], 0).sum()") }),
-      error: { code: "K1001", expected: "axis", got: "f32[2,2], f32[2,4]", hint: "" },
+      error: {
+        code: "K1001",
+        expected: "the extent of axis 0",
+        got: "f32[2,2], f32[2,4]",
+        hint: "console.log(x.shape)",
+      },
     },
     {
       mistake: "a convolution for another number of channels",
       files: project({
-        net: net("conv = new nn.Conv2d(3, 2, 1);", "return this.conv./*here*/forward(x.reshape([2, 1, 2, 2])).flatten(1);"),
+        net: net(
+          "conv = new nn.Conv2d(3, 2, 1);",
+          "return this.conv./*here*/forward(x.reshape([2, 1, 2, 2])).flatten(1);",
+        ),
       }),
-      error: { code: "K1001", expected: "channels", got: "f32[2,1,2,2], f32[2,3,1,1]", hint: "", module: "conv" },
+      error: { code: "K1207", expected: "3 channels", got: "f32[2,1,2,2]", hint: "Reshape", module: "conv" },
     },
     {
       mistake: "a convolution larger than its picture",
       files: project({
-        net: net("conv = new nn.Conv2d(1, 2, 5);", "return this.conv./*here*/forward(x.reshape([2, 1, 2, 2])).flatten(1);"),
+        net: net(
+          "conv = new nn.Conv2d(1, 2, 5);",
+          "return this.conv./*here*/forward(x.reshape([2, 1, 2, 2])).flatten(1);",
+        ),
       }),
-      error: { code: "K1001", expected: "", got: "f32[2,1,2,2]", hint: "padding", module: "conv" },
+      error: {
+        code: "K1001",
+        expected: "fits into the padded input",
+        got: "f32[2,1,2,2], f32[2,1,5,5]",
+        hint: "shape",
+        module: "conv",
+      },
     },
     {
       mistake: "labels as numbers with a fraction",
@@ -77,13 +94,19 @@ describe("mistakes: shapes and element types", () => {
     },
     {
       mistake: "predictions and targets of different shapes",
-      files: project({ trainStep: loss("nn.functional./*here*/bceLoss(model.forward(x).sigmoid(), x)") }),
+      files: project({ trainStep: loss("nn.functional./*here*/binaryCrossEntropy(model.forward(x).sigmoid(), x)") }),
       error: { code: "K1208", expected: "f32[2,2]", got: "f32[2,4]", hint: "reshape" },
     },
     {
       mistake: "bytes given to a layer of floats",
       files: project({ net: net("fc = new nn.Linear(4, 2);", 'return this.fc./*here*/forward(x.to("u8"));') }),
-      error: { code: "K1127", expected: "f32", got: "u8[2,4]", hint: 'to("f32")', module: "fc" },
+      error: {
+        code: "K1602",
+        expected: "one element type",
+        got: "u8[2,4] and f32[2,4]",
+        hint: 'to("f32")',
+        module: "fc",
+      },
     },
     {
       mistake: "a difference of bools",
@@ -113,24 +136,33 @@ describe("mistakes: shapes and element types", () => {
     {
       mistake: "an option that a layer does not have",
       files: project({ net: net("fc = /*here*/new nn.Linear(4, 2, { bais: false });", "return this.fc.forward(x);") }),
-      error: { code: "K1206", expected: "bias", got: "bais", hint: "" },
+      error: { code: "K1603", what: "Linear", expected: "bias", got: "bais", hint: "camel case" },
     },
     {
       mistake: "a probability above one",
       files: project({
-        net: net("fc = new nn.Linear(4, 2); drop = /*here*/new nn.Dropout(20);", "return this.drop.forward(this.fc.forward(x));"),
+        net: net(
+          "fc = new nn.Linear(4, 2); drop = /*here*/new nn.Dropout(20);",
+          "return this.drop.forward(this.fc.forward(x));",
+        ),
       }),
-      error: { code: "K1206", expected: "0", got: "20", hint: "" },
+      error: { code: "K1206", expected: "from 0 to 1", got: "20", hint: "`p`" },
     },
     {
       mistake: "a layer that the model does not have",
       files: project({ net: net("fc = new nn.Linear(4, 2);", "return this.fc2./*here*/forward(x);") }),
-      error: { code: "K1601", what: "fc2", expected: "", got: "TypeError", hint: "" },
+      error: {
+        code: "K1601",
+        what: "the step `train`",
+        expected: "without an error",
+        got: "reading 'forward'",
+        hint: "tsc --noEmit",
+      },
     },
     {
       mistake: "an operation that tensors do not have",
       files: project({ trainStep: loss("model.forward(x)./*here*/softmaxx(1).sum()") }),
-      error: { code: "K1601", what: "softmaxx", expected: "", got: "TypeError", hint: "" },
+      error: { code: "K1601", what: "softmaxx", expected: "without an error", got: "TypeError", hint: "tsc --noEmit" },
     },
   ]);
 });

@@ -102,7 +102,7 @@ export function crossEntropy(
     const axis = input.ndim === 1 ? 0 : 1;
     const logs = logSoftmax(input, axis);
     const classes = input.shape[axis] ?? 1;
-    if (isFloat(target.dtype)) return probabilityLoss(logs, target, axis, options);
+    if (isFloat(target.dtype) && target.ndim === input.ndim) return probabilityLoss(logs, target, axis, options);
     classAxis("crossEntropy", input, target);
     const mask = classMask(input.shape, axis, target);
     const picked = pickedLoss(logs, mask, axis, target, options);

@@ -35,6 +35,8 @@ function move(average: Tensor | undefined, value: Tensor, momentum: number): voi
 export function batchNorm(x: Tensor, options: RunningNormOptions & { readonly training?: boolean } = {}): Tensor {
   return composed("batchNorm", () => {
     const { runningMean, runningVar, weight, bias, training = false, momentum = 0.1, eps = 1e-5 } = options;
+    // Nothing to normalise and nothing to learn from.
+    if (x.numel() === 0) return x.mul(1);
     const channels = x.ndim < 2 ? 0 : at(x.shape, 1);
     if (channels === 0)
       throw fail(messages.layerInput("batchNorm", "[batch, channels, ...]", x.type), currentTrace("batchNorm").here());

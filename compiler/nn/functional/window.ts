@@ -3,7 +3,6 @@ import { fail } from "../../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../../ir/diagnostic/messages.ts";
 import { at, elementCount, isFloat } from "../../../ir/type.ts";
 import { composed } from "../../tensor/elementwise.ts";
-import { castNode, promoteTypes } from "../../tensor/promote.ts";
 import { make, nodeOf } from "../../trace/handle.ts";
 import type { Tensor } from "../../trace/tensor.ts";
 import { currentTrace } from "../../trace/trace.ts";
@@ -67,7 +66,7 @@ export function conv(x: Tensor, weight: Tensor, bias: Tensor | undefined, option
       const channels = at(weight.shape, 1) * groups;
       if (at(input.shape, 1) !== channels)
         throw fail(messages.layerInput(owner, `${channels} channels on axis 1`, input.type), trace.here());
-      const dtype = promoteTypes(input.dtype, weight.dtype);
+      if (input.dtype !== weight.dtype) throw fail(messages.dtypesDiffer(owner, input.type, weight.type), trace.here());
       const attrs = {
         strides: perAxis(owner, "stride", stride, rank, 1),
         padding: convPadding(owner, padding, kernel, rhsDilation),
@@ -75,7 +74,7 @@ export function conv(x: Tensor, weight: Tensor, bias: Tensor | undefined, option
         rhsDilation,
         groups,
       };
-      const result = trace.g.conv(castNode(trace, nodeOf(input), dtype), castNode(trace, nodeOf(weight), dtype), attrs);
+      const result = trace.g.conv(nodeOf(input), nodeOf(weight), attrs);
       const product = input[make](result);
       return bias === undefined ? product : product.add(bias.reshape([1, -1, ...kernel.map(() => 1)]));
     }),

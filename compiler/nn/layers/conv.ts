@@ -3,6 +3,7 @@ import { fail } from "../../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../../ir/diagnostic/messages.ts";
 import { defaultBiasBound, defaultWeightBound } from "../../../ir/random/fan.ts";
 import { uniform } from "../../tensor/create.ts";
+import { checkOptions } from "../../trace/options.ts";
 import { Parameter } from "../../trace/parameter.ts";
 import type { Tensor } from "../../trace/tensor.ts";
 import { currentTrace } from "../../trace/trace.ts";
@@ -12,6 +13,8 @@ import { requireSize } from "./linear.ts";
 
 /** Options of a convolution layer. */
 export type ConvLayerOptions = ConvOptions & { readonly bias?: boolean };
+
+const convOptionNames = ["stride", "padding", "dilation", "groups", "bias"];
 
 /** What convolutions of all ranks share. weight: [outChannels, inChannels / groups, ...kernel], bias: [outChannels]. */
 class ConvLayer extends Module {
@@ -24,7 +27,7 @@ class ConvLayer extends Module {
   constructor(rank: number, inChannels: number, outChannels: number, kernelSize: PerAxis, options: ConvLayerOptions) {
     super();
     const owner = `Conv${rank}d`;
-    const { bias = true, groups = 1, ...rest } = options;
+    const { bias = true, groups = 1, ...rest } = checkOptions(owner, options, convOptionNames);
     this.inChannels = requireSize(owner, "inChannels", inChannels);
     this.outChannels = requireSize(owner, "outChannels", outChannels);
     if (inChannels % requireSize(owner, "groups", groups) !== 0 || outChannels % groups !== 0)

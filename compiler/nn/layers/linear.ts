@@ -5,6 +5,7 @@ import { defaultBiasBound, defaultWeightBound } from "../../../ir/random/fan.ts"
 import { randn, uniform } from "../../tensor/create.ts";
 import { takeSlices } from "../../tensor/indexing.ts";
 import { linear } from "../../tensor/linear.ts";
+import { checkOptions } from "../../trace/options.ts";
 import { Parameter } from "../../trace/parameter.ts";
 import type { Tensor } from "../../trace/tensor.ts";
 import { currentTrace } from "../../trace/trace.ts";
@@ -27,8 +28,9 @@ export class Linear extends Module {
   weight: Parameter;
   bias: Parameter | undefined;
 
-  constructor(inFeatures: number, outFeatures: number, { bias = true }: { readonly bias?: boolean } = {}) {
+  constructor(inFeatures: number, outFeatures: number, options: { readonly bias?: boolean } = {}) {
     super();
+    const { bias = true } = checkOptions("Linear", options, ["bias"]);
     this.inFeatures = requireSize("Linear", "inFeatures", inFeatures);
     this.outFeatures = requireSize("Linear", "outFeatures", outFeatures);
     const shape = [outFeatures, inFeatures];
@@ -53,7 +55,7 @@ export class Embedding extends Module {
     super();
     requireSize("Embedding", "numEmbeddings", numEmbeddings);
     requireSize("Embedding", "embeddingDim", embeddingDim);
-    const { paddingIdx } = options;
+    const { paddingIdx } = checkOptions("Embedding", options, ["paddingIdx"]);
     if (paddingIdx !== undefined && !(paddingIdx >= -numEmbeddings && paddingIdx < numEmbeddings))
       requireSize("Embedding", "paddingIdx", Number.NaN);
     this.paddingIdx = paddingIdx === undefined || paddingIdx >= 0 ? paddingIdx : paddingIdx + numEmbeddings;

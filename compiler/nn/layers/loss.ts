@@ -1,4 +1,5 @@
 /** Losses as modules; each calls the function of the same name. */
+import { checkOptions } from "../../trace/options.ts";
 import { Buffer } from "../../trace/parameter.ts";
 import type { Tensor } from "../../trace/tensor.ts";
 import * as functional from "../functional/loss.ts";
@@ -8,9 +9,9 @@ import { Module } from "../module.ts";
 class Loss<O extends object> extends Module {
   readonly options: O;
 
-  constructor(options: O) {
+  constructor(options: O, known: readonly string[] = []) {
     super();
-    this.options = options;
+    this.options = checkOptions(this.constructor.name, options, ["reduction", ...known]);
   }
 }
 
@@ -24,7 +25,7 @@ export class CrossEntropyLoss extends Loss<Omit<ClassLossOptions, "weight"> & { 
   weight: Buffer | undefined;
 
   constructor({ weight, ...options }: ClassLossOptions & { readonly labelSmoothing?: number } = {}) {
-    super(options);
+    super(options, ["ignoreIndex", "labelSmoothing"]);
     this.weight = bufferOf(weight);
   }
 
@@ -39,7 +40,7 @@ export class NLLLoss extends Loss<Omit<ClassLossOptions, "weight">> {
   weight: Buffer | undefined;
 
   constructor({ weight, ...options }: ClassLossOptions = {}) {
-    super(options);
+    super(options, ["ignoreIndex"]);
     this.weight = bufferOf(weight);
   }
 
@@ -76,7 +77,7 @@ export class L1Loss extends Loss<LossOptions> {
 /** Quadratic within `beta`, linear beyond. */
 export class SmoothL1Loss extends Loss<LossOptions & { readonly beta?: number }> {
   constructor(options: LossOptions & { readonly beta?: number } = {}) {
-    super(options);
+    super(options, ["beta"]);
   }
 
   /** input and target of one shape. */
@@ -88,7 +89,7 @@ export class SmoothL1Loss extends Loss<LossOptions & { readonly beta?: number }>
 /** Quadratic within `delta`, linear beyond. */
 export class HuberLoss extends Loss<LossOptions & { readonly delta?: number }> {
   constructor(options: LossOptions & { readonly delta?: number } = {}) {
-    super(options);
+    super(options, ["delta"]);
   }
 
   /** input and target of one shape. */
@@ -100,7 +101,7 @@ export class HuberLoss extends Loss<LossOptions & { readonly delta?: number }> {
 /** Kullback-Leibler divergence of log probabilities. */
 export class KLDivLoss extends Loss<{ readonly reduction?: Reduction | "batchmean"; readonly logTarget?: boolean }> {
   constructor(options: { readonly reduction?: Reduction | "batchmean"; readonly logTarget?: boolean } = {}) {
-    super(options);
+    super(options, ["logTarget"]);
   }
 
   /** input: log probabilities, target: probabilities, of one shape. */

@@ -4,6 +4,7 @@ import * as messages from "../../../ir/diagnostic/messages.ts";
 import { at, type Shape } from "../../../ir/type.ts";
 import { full, ones, zeros } from "../../tensor/create.ts";
 import { composed } from "../../tensor/elementwise.ts";
+import { checkOptions } from "../../trace/options.ts";
 import { Buffer, Parameter } from "../../trace/parameter.ts";
 import type { Tensor } from "../../trace/tensor.ts";
 import { currentTrace } from "../../trace/trace.ts";
@@ -34,7 +35,12 @@ class BatchNorm extends Module {
 
   constructor(ranks: readonly number[], numFeatures: number, options: BatchNormOptions) {
     super();
-    const { eps = 1e-5, momentum = 0.1, affine = true, trackRunningStats = true } = options;
+    const {
+      eps = 1e-5,
+      momentum = 0.1,
+      affine = true,
+      trackRunningStats = true,
+    } = checkOptions("BatchNorm", options, ["eps", "momentum", "affine", "trackRunningStats"]);
     this.ranks = ranks;
     this.numFeatures = requireSize("BatchNorm", "numFeatures", numFeatures);
     this.eps = eps;
@@ -129,7 +135,11 @@ export class LayerNorm extends Module {
     options: { readonly eps?: number; readonly elementwiseAffine?: boolean; readonly bias?: boolean } = {},
   ) {
     super();
-    const { eps = 1e-5, elementwiseAffine = true, bias = true } = options;
+    const {
+      eps = 1e-5,
+      elementwiseAffine = true,
+      bias = true,
+    } = checkOptions("LayerNorm", options, ["eps", "elementwiseAffine", "bias"]);
     this.normalizedShape = [normalizedShape].flat();
     this.eps = eps;
     this.weight = elementwiseAffine ? new Parameter(ones(this.normalizedShape)) : undefined;
@@ -153,9 +163,10 @@ export class GroupNorm extends Module {
   constructor(
     numGroups: number,
     numChannels: number,
-    { eps = 1e-5, affine = true }: { readonly eps?: number; readonly affine?: boolean } = {},
+    options: { readonly eps?: number; readonly affine?: boolean } = {},
   ) {
     super();
+    const { eps = 1e-5, affine = true } = checkOptions("GroupNorm", options, ["eps", "affine"]);
     this.numGroups = requireSize("GroupNorm", "numGroups", numGroups);
     this.eps = eps;
     this.weight = affine ? new Parameter(ones([numChannels])) : undefined;
@@ -169,13 +180,19 @@ export class GroupNorm extends Module {
   }
 }
 
+function requireProbability(owner: string, p: number): number {
+  if (typeof p === "number" && p >= 0 && p <= 1) return p;
+  const got = typeof p === "number" ? String(p) : typeof p;
+  throw fail(messages.badLayerOption(owner, "p", "a probability from 0 to 1", got), currentTrace(owner).here());
+}
+
 /** Sets elements to 0 with probability `p` in training mode, and scales the others by 1 / (1 - p). */
 export class Dropout extends Module {
   readonly p: number;
 
   constructor(p: number = 0.5) {
     super();
-    this.p = p;
+    this.p = requireProbability("Dropout", p);
   }
 
   /** x of any shape. */
@@ -189,7 +206,7 @@ class FeatureDropout extends Module {
 
   constructor(p: number = 0.5) {
     super();
-    this.p = p;
+    this.p = requireProbability("Dropout", p);
   }
 
   /** x: [batch, channels, ...]. */

@@ -1,4 +1,5 @@
 /** Pooling layers. Inputs are [batch, channels, ...spatial], or without the batch axis. */
+import { checkOptions } from "../../trace/options.ts";
 import type { Tensor } from "../../trace/tensor.ts";
 import { adaptiveAvgPool, avgPool, maxPool, type PerAxis, type PoolOptions } from "../functional/window.ts";
 import { Module } from "../module.ts";
@@ -9,6 +10,8 @@ export type MaxPoolOptions = PoolOptions & { readonly dilation?: PerAxis };
 /** Options of average pooling. */
 export type AvgPoolOptions = PoolOptions & { readonly countIncludePad?: boolean; readonly divisorOverride?: number };
 
+const poolOptionNames = ["stride", "padding", "ceilMode"];
+
 class MaxPool extends Module {
   readonly rank: number;
   readonly kernelSize: PerAxis;
@@ -18,7 +21,7 @@ class MaxPool extends Module {
     super();
     this.rank = rank;
     this.kernelSize = kernelSize;
-    this.options = options;
+    this.options = checkOptions(`MaxPool${rank}d`, options, [...poolOptionNames, "dilation"]);
   }
 
   /** Largest element of each window. */
@@ -36,7 +39,7 @@ class AvgPool extends Module {
     super();
     this.rank = rank;
     this.kernelSize = kernelSize;
-    this.options = options;
+    this.options = checkOptions(`AvgPool${rank}d`, options, [...poolOptionNames, "countIncludePad", "divisorOverride"]);
   }
 
   /** Mean of each window. */

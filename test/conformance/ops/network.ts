@@ -243,14 +243,19 @@ const activations: OperatorTable = {
   ),
 };
 
+/** What normalisations write to. */
+const averages = ["running_mean", "running_var"];
+
 const layers: OperatorTable = {
   "nn.functional.batch_norm": operator(
     "input, running_mean, running_var, weight, bias, training, momentum, eps",
     (call) => F.batchNorm(call.tensor("input"), { ...running(call), training: call.flag("training") }),
+    averages,
   ),
   "nn.functional.instance_norm": operator(
     "input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps",
     (call) => F.instanceNorm(call.tensor("input"), { ...running(call), useInputStats: call.flag("use_input_stats", true) }),
+    averages,
   ),
   "nn.functional.group_norm": operator("input, num_groups, weight, bias, eps", (call) =>
     F.groupNorm(call.tensor("input"), call.number("num_groups"), norms(call)),

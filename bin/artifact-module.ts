@@ -1,0 +1,39 @@
+/**
+ * The generated trainer of an artifact as a module: its loop and its data code. An artifact that lies where Node finds no
+ * `kilnjs` package gets this one.
+ */
+import { statSync } from "node:fs";
+import { register } from "node:module";
+import * as path from "node:path";
+import { pathToFileURL } from "node:url";
+import { fail } from "../ir/diagnostic/diagnostic.ts";
+import * as messages from "../ir/diagnostic/messages.ts";
+import type { TrainerMain } from "../runtime/training/run-trainer.ts";
+
+/** What a trainer exports. */
+export type TrainerModule = {
+  readonly main: TrainerMain;
+  /** Makes the loaders, by name. */
+  readonly data: () => unknown;
+};
+
+/** Imports the trainer of the artifact in `folder`. Throws a `UserError` (K6052) if it has none. */
+export async function importTrainer(folder: string): Promise<TrainerModule> {
+  const file = path.resolve(folder, "trainer.js");
+  if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true) throw fail(messages.noTrainer(folder));
+  register("./resolve-kilnjs-hook.js", import.meta.url);
+  const exported: unknown = await import(pathToFileURL(file).href);
+  if (!isTrainer(exported)) throw fail(messages.noTrainer(folder));
+  return exported;
+}
+
+function isTrainer(exported: unknown): exported is TrainerModule {
+  return (
+    typeof exported === "object" &&
+    exported !== null &&
+    "main" in exported &&
+    typeof exported.main === "function" &&
+    "data" in exported &&
+    typeof exported.data === "function"
+  );
+}

@@ -1,0 +1,309 @@
+/**
+ * Checks an artifact's entries as a whole: each runs once on its own compiled library, on random data, and its outputs
+ * and the states it leaves are compared with those of the reference interpreter on the traced graph. Weights are as the
+ * program initialises them, a little disturbed; optimizer slots are positive, as if training had gone on for a while.
+ */
+import type { ArtifactProgram } from "../../compiler/verify.ts";
+import type { TracedEntry } from "../../compiler/trace/traced.ts";
+import { evaluateHostExpr } from "../../ir/artifact/host-expr.ts";
+import { opDef, type Graph, type Node } from "../../ir/graph.ts";
+import { interpret, type Environment, type Interpretation } from "../../ir/interpret.ts";
+import type { Draw } from "../../ir/loop/loop.ts";
+import type { Elements } from "../../ir/op.ts";
+import { entryLabel, type PlannedProgram } from "../../ir/program.ts";
+import { fillBernoulli, fillNormal, fillUniform } from "../../ir/random/draw.ts";
+import { Generator } from "../../ir/random/generator.ts";
+import { at, elementCount, isFloat, type TensorType } from "../../ir/type.ts";
+import { Program } from "../../runtime/program.ts";
+import type { StateTensor } from "../../runtime/state.ts";
+import { newTypedArray, type TypedArray } from "../../runtime/typed-array.ts";
+import { distance, numberAt, type Difference, type NumberArray } from "./compare.ts";
+
+/** What the check of one entry found. */
+export type EntryCheck = {
+  readonly entry: string;
+  /** Elements of outputs and states that were compared. */
+  readonly elements: number;
+  /** The largest distance from an expected value, relative to the largest of its tensor (of its change, for a state). */
+  readonly worstError: number;
+  /** Elements left out since their expected value jumps when weights and inputs change by a millionth. */
+  readonly unstable: number;
+  readonly ok: boolean;
+  readonly difference?: Difference;
+  /** Why the entry was not run; it counts as ok. */
+  readonly leftOut?: string;
+};
+
+/** Options of `checkEntries`. */
+export type EntryOptions = {
+  readonly random: Generator;
+  /** Seconds that the interpreter may take for one entry, about. */
+  readonly seconds: number;
+  readonly threads: number;
+  readonly onCheck?: (check: EntryCheck) => void;
+};
+
+/** Floating-point operations that the reference interpreter does in a second, about. */
+const interpreterSpeed = 5e7;
+
+/** Rows that a data set gets. */
+const datasetRows = 7;
+
+/**
+ * How far floats may be from float64 results, relative to the largest of their tensor: a step in float32 loses about 1e-5
+ * in the gradients of deep networks, and a hundredfold of that is far below what a mistake does.
+ */
+const allowed = 2e-3;
+
+/** How much weights and inputs are changed, relatively, to see whether a result is stable. */
+const nudge = 1e-6;
+
+/** Checks every entry, in order. */
+export async function checkEntries(
+  folder: string,
+  artifact: ArtifactProgram,
+  planned: PlannedProgram,
+  options: EntryOptions,
+): Promise<EntryCheck[]> {
+  const program = await Program.load(folder, { threads: options.threads });
+  const checks: EntryCheck[] = [];
+  try {
+    for (const entry of artifact.traced.entries) {
+      const label = entryLabel(entry);
+      const launches = planned.entries.find((each) => entryLabel(each) === label)?.phases.flat() ?? [];
+      const flops = launches.reduce((sum, { kernel }) => sum + at(planned.kernels, kernel).flops, 0);
+      const seconds = flops / interpreterSpeed;
+      const check =
+        seconds > options.seconds
+          ? leftOut(label, `the reference interpreter would take about ${Math.ceil(seconds)} s`)
+          : await checkEntry(program, entry, options.random);
+      options.onCheck?.(check);
+      checks.push(check);
+    }
+  } finally {
+    await program.dispose();
+  }
+  return checks;
+}
+
+function leftOut(entry: string, why: string): EntryCheck {
+  return { entry, elements: 0, worstError: 0, unstable: 0, ok: true, leftOut: why };
+}
+
+/** Random contents of what an entry reads: as the program takes them, and as the interpreter does. */
+type Contents = {
+  readonly states: ReadonlyMap<string, Elements>;
+  readonly inputs: ReadonlyMap<string, TypedArray>;
+  readonly datasets: ReadonlyMap<string, { readonly data: TypedArray; readonly rows: number }>;
+  readonly indices: Int32Array;
+  readonly environment: () => Environment;
+};
+
+async function checkEntry(program: Program, entry: TracedEntry, random: Generator): Promise<EntryCheck> {
+  const seed = random.nextU32();
+  const contents = prepare(program, entry, random, seed);
+  const { inputs, datasets, indices } = contents;
+  program.seed(seed);
+  const feeds = datasets.size > 0 ? { datasets, indices } : {};
+  const { outputs } = await program.run({ entry: entry.name, batch: entry.batch, inputs, ...feeds });
+  const after = new Map([...program.stateDict(), ...program.optimizerState()]);
+  const environment = contents.environment();
+  const expected = interpret(entry.graph, environment);
+  const results = resultsOf(entry.graph, expected, contents.states, (kind, name) =>
+    kind === "output" ? outputs[name] : after.get(name)?.data,
+  );
+  const label = entryLabel(entry);
+  const elements = results.reduce((sum, { expected }) => sum + expected.length, 0);
+  const [worstError, differences] = compareAll(results);
+  if (differences.length === 0) return { entry: label, elements, worstError, unstable: 0, ok: true };
+  const stable = stableOnes(entry.graph, environment, contents, { random, results, differences });
+  const unstable = differences.length - stable.length;
+  const [difference] = stable;
+  return { entry: label, elements, worstError, unstable, ok: difference === undefined, ...(difference === undefined ? {} : { difference }) };
+}
+
+/** One result, with what a state was before. */
+type Result = {
+  readonly where: string;
+  readonly type: TensorType;
+  readonly got: NumberArray;
+  readonly expected: Elements;
+  readonly before: Elements | undefined;
+};
+
+function resultsOf(
+  graph: Graph,
+  { outputs, writes }: Interpretation,
+  states: ReadonlyMap<string, Elements>,
+  got: (kind: "output" | "state", name: string) => NumberArray | undefined,
+): Result[] {
+  const result = (kind: "output" | "state", name: string, { type }: Node, expected: Elements | undefined): Result[] => {
+    const actual = got(kind, name);
+    if (expected === undefined || actual === undefined) return [];
+    return [{ where: `${kind} ${name}`, type, got: actual, expected, before: kind === "state" ? states.get(name) : undefined }];
+  };
+  return [
+    ...graph.outputs.flatMap(({ name, value }) => result("output", name, value, outputs.get(name))),
+    ...graph.writes.flatMap(({ state, value }) => result("state", state, value, writes.get(state))),
+  ];
+}
+
+/** What counts as 1 when the errors of a result are measured, and how large a relative error may be. */
+function scaleOf({ type, expected, before }: Result): { readonly scale: number; readonly limit: number } {
+  if (!isFloat(type.dtype)) return { scale: 1, limit: 0 };
+  let [largest, change] = [0, 0];
+  for (let i = 0; i < expected.length; i++) {
+    const value = at(expected, i);
+    if (!Number.isFinite(value)) continue;
+    largest = Math.max(largest, Math.abs(value));
+    change = Math.max(change, Math.abs(value - (before?.[i] ?? 0)));
+  }
+  // A state that hardly moves is known to no more than its own rounding.
+  const scale = Math.max(change, 1e-3 * largest, 1e-30);
+  return { scale, limit: allowed };
+}
+
+function compareAll(results: readonly Result[]): [worst: number, differences: (Difference & { result: Result })[]] {
+  const differences: (Difference & { result: Result })[] = [];
+  let worst = 0;
+  for (const result of results) {
+    const { scale, limit } = scaleOf(result);
+    for (let element = 0; element < result.expected.length; element++) {
+      const expected = at(result.expected, element);
+      const got = numberAt(result.got, element);
+      const apart = distance(got, expected) / scale;
+      if (apart > limit) differences.push({ where: result.where, element, got, expected, result });
+      else worst = Math.max(worst, apart);
+    }
+  }
+  return [worst, differences];
+}
+
+type StabilityContext = {
+  readonly random: Generator;
+  readonly results: readonly Result[];
+  readonly differences: readonly (Difference & { readonly result: Result })[];
+};
+
+/** Those differences whose expected value stays what it is when states and inputs change by a millionth. */
+function stableOnes(graph: Graph, environment: Environment, contents: Contents, context: StabilityContext): Difference[] {
+  const { random, results, differences } = context;
+  let stable = [...differences];
+  for (let repeat = 0; repeat < 2 && stable.length > 0; repeat++) {
+    const moved = (values: Elements): Elements => values.map((x) => x * (1 + nudge * (2 * random.nextFloat24() - 1)));
+    const states = new Map([...contents.states].map(([name, values]) => [name, moved(values)]));
+    const again = resultsOf(graph, interpret(graph, { ...environment, ...contents.environment(), states }), states, (kind, name) =>
+      results.find(({ where }) => where === `${kind} ${name}`)?.got,
+    );
+    const values = new Map(again.map(({ where, expected }) => [where, expected]));
+    stable = stable.filter(({ where, element, expected, result }) => {
+      const { scale, limit } = scaleOf(result);
+      return distance(values.get(where)?.[element] ?? Number.NaN, expected) / scale <= limit;
+    });
+  }
+  return stable.map(({ where, element, got, expected }) => ({ where, element, got, expected }));
+}
+
+/** Sets the program's states and makes all that the entry is called with. */
+function prepare(program: Program, entry: TracedEntry, random: Generator, seed: number): Contents {
+  program.seed(seed);
+  program.initialize();
+  const weights = disturbed(program.stateDict(), random, (x) => x + 0.05 * (2 * random.nextFloat24() - 1));
+  const slots = disturbed(program.optimizerState(), random, () => 0.1 * random.nextFloat24());
+  program.loadStateDict(weights);
+  program.loadOptimizerState(slots);
+  const states = new Map(
+    [...weights, ...slots].map(([name, { data }]) => [name, Float64Array.from({ length: data.length }, (_, i) => numberAt(data, i))]),
+  );
+  const bounds = indexBounds(entry.graph);
+  const make = (type: TensorType, leaf: Node): TypedArray => randomArray(type, bounds.get(leaf), random);
+  const inputs = new Map<string, TypedArray>();
+  const datasets = new Map<string, { readonly data: TypedArray; readonly rows: number }>();
+  const batchValues = new Map<string, Elements>();
+  const indices = Int32Array.from({ length: entry.inputs[0]?.type.shape[0] ?? 0 }, () =>
+    Math.floor(random.nextFloat24() * datasetRows),
+  );
+  for (const { kind, name, type, leaf } of entry.inputs) {
+    if (kind === "input") {
+      const data = make(type, leaf);
+      inputs.set(name, data);
+      batchValues.set(name, Float64Array.from({ length: data.length }, (_, i) => numberAt(data, i)));
+    } else {
+      const sample = type.shape.slice(1);
+      const data = make({ dtype: type.dtype, shape: [datasetRows, ...sample] }, leaf);
+      datasets.set(name, { data, rows: datasetRows });
+      const row = elementCount(sample);
+      const gathered = (_: unknown, i: number): number => numberAt(data, at(indices, Math.floor(i / row)) * row + (i % row));
+      batchValues.set(name, Float64Array.from({ length: indices.length * row }, gathered));
+    }
+  }
+  const hosts = { hyper: new Map(program.hyper), counters: new Map(program.counters) };
+  const environment = (): Environment => {
+    const generator = Generator.seeded(seed);
+    return {
+      states,
+      inputs: batchValues,
+      feeds: batchValues,
+      hostScalar: (expr) => evaluateHostExpr(expr, hosts),
+      draw: (draw, count) => Float64Array.from(drawn(generator, draw, count)),
+    };
+  };
+  return { states, inputs, datasets, indices, environment };
+}
+
+function disturbed(
+  tensors: ReadonlyMap<string, StateTensor>,
+  random: Generator,
+  change: (x: number) => number,
+): Map<string, StateTensor> {
+  return new Map(
+    [...tensors].map(([name, { dtype, shape, data }]) => {
+      const changed = newTypedArray(dtype, data.length);
+      for (let i = 0; i < data.length; i++)
+        setNumber(changed, i, isFloat(dtype) ? change(numberAt(data, i)) : numberAt(data, i) + Math.floor(random.nextFloat24() * 2));
+      return [name, { dtype, shape, data: changed }];
+    }),
+  );
+}
+
+/** Random numbers of a type. `bound`: one past the largest integer that may stand in an index. */
+function randomArray({ dtype, shape }: TensorType, bound: number | undefined, random: Generator): TypedArray {
+  const array = newTypedArray(dtype, elementCount(shape));
+  const limit = dtype === "bool" ? 2 : Math.min(bound ?? (dtype === "u8" ? 256 : 4), dtype === "i8" ? 128 : Infinity);
+  for (let i = 0; i < array.length; i++) {
+    const number = random.nextFloat24();
+    setNumber(array, i, isFloat(dtype) ? 2 * number - 1 : Math.floor(number * limit));
+  }
+  return array;
+}
+
+function setNumber(array: TypedArray, index: number, value: number): void {
+  if (array instanceof BigInt64Array) array[index] = BigInt(value);
+  else array[index] = value;
+}
+
+function drawn(generator: Generator, draw: Draw, count: number): Float32Array {
+  const numbers = new Float32Array(count);
+  if (draw.kind === "uniform") fillUniform(generator, numbers, draw.low, draw.high);
+  else if (draw.kind === "normal") fillNormal(generator, numbers, draw.mean, draw.std);
+  else fillBernoulli(generator, numbers, draw.p);
+  return numbers;
+}
+
+/** For each leaf whose values end up as indices, the extent of the shortest axis they index. */
+function indexBounds(graph: Graph): Map<Node, number> {
+  const bounds = new Map<Node, number>();
+  const origins = new Map<Node, readonly Node[]>();
+  for (const node of graph.nodes) {
+    const { lowering } = opDef(node.op);
+    if (lowering.class === "leaf") origins.set(node, [node]);
+    if (lowering.class === "movement" || lowering.class === "cast")
+      origins.set(node, node.inputs.flatMap((input) => origins.get(input) ?? []));
+    if (lowering.class !== "gather" && lowering.class !== "scatter") continue;
+    const [indexed, index] = node.inputs;
+    const extent = indexed?.type.shape[Number(node.attrs["axis"])];
+    if (index === undefined || extent === undefined) continue;
+    for (const leaf of origins.get(index) ?? []) bounds.set(leaf, Math.min(extent, bounds.get(leaf) ?? Infinity));
+  }
+  return bounds;
+}
