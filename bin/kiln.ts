@@ -4,11 +4,12 @@
  * 0 ok, 1 the user's model or data, 2 usage, 3 target not available, 70 our bug. Every command is loaded only when it runs,
  * so that training never loads the compiler.
  */
+import * as path from "node:path";
 import { Command, CommanderError } from "commander";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { parseCommandLine, type CommandSpec, type OptionTable, type OptionValues } from "../runtime/training/option-table.ts";
-import { describeError, exitCodeOf } from "../runtime/training/report-error.ts";
+import { beCommand, describeError, exitCodeOf, showsColors } from "../runtime/training/report-error.ts";
 import { commands, type CommandName } from "./options.ts";
 import { kilnVersion } from "./version.ts";
 
@@ -37,8 +38,9 @@ export async function main(words: readonly string[]): Promise<number> {
     }
     return await runCommand(chosen.name, chosen.words);
   } catch (error) {
-    const colors = process.stderr.isTTY && (process.env["NO_COLOR"] ?? "") === "";
-    const text = describeError(error, { json, colors });
+    // Places in a model file are relative to its folder.
+    const roots = words.flatMap((word) => [path.resolve(word), path.dirname(path.resolve(word))]);
+    const text = describeError(error, { json, colors: showsColors(process.stderr), roots: [...roots, process.cwd()] });
     if (text !== "") (json ? process.stdout : process.stderr).write(`${text}\n`);
     return exitCodeOf(error);
   }
@@ -83,7 +85,7 @@ function chooseCommand(words: readonly string[]): { name: CommandName; words: st
   let text = "";
   const program = new Command("kiln")
     .description("Compiles PyTorch-style models written in TypeScript into training programs.")
-    .version(`${kilnVersion()}\n`, "-v, --version", "print the version")
+    .version(kilnVersion(), "-v, --version", "print the version")
     .helpOption("-h, --help", "show this help")
     .helpCommand(false)
     .enablePositionalOptions()
@@ -118,4 +120,5 @@ function chooseCommand(words: readonly string[]): { name: CommandName; words: st
   return chosen ?? program.helpInformation();
 }
 
+beCommand();
 process.exitCode = await main(process.argv.slice(2));

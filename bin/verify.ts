@@ -97,9 +97,11 @@ function differenceLine(difference: KernelCheck["difference"], doc: string): str
   return `\n         ${doc === "" ? "" : `${doc}: `}${where}[${element}] is ${got}, expected ${expected}`;
 }
 
-function gradientLine({ agrees, entry, output, state, analytic, numeric }: GradientCheck): string {
+function gradientLine({ agrees, entry, output, states, analytic, numeric }: GradientCheck): string {
+  const [first = ""] = states;
+  const by = states.length === 1 ? first : `all ${states.length} parameters`;
   const values = `analytic ${analytic.toPrecision(7)}, numeric ${numeric.toPrecision(7)}`;
-  return `${mark(agrees)}  gradient of ${output} by ${state} in ${entry}  ${values}`;
+  return `${mark(agrees)}  gradient of ${output} by ${by} in ${entry}  ${values}`;
 }
 
 function summary({ kernels, entries, gradients, gradientsLeftOut, ok }: VerifyReport): string[] {

@@ -174,7 +174,7 @@ async function trainerFiles(modelFile: string, manifest: Manifest): Promise<Reco
   if (training === null) return {};
   const cache = await openCache();
   try {
-    const displayName = relative(process.cwd(), modelFile);
+    const displayName = basename(modelFile);
     return await generateTrainer({
       manifest,
       training,

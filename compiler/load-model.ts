@@ -125,8 +125,11 @@ function stackPlace(error: Error, root: string): SourceLocation | undefined {
   const parts = match === undefined ? null : /^(file:\/\/[^:]+):(\d+)(?::(\d+))?$/.exec(match);
   if (parts === null) return undefined;
   const file = fileURLToPath(parts[1] ?? "");
+  // Errors of syntax say the column by a caret under the line.
+  const caret = (error.stack ?? "").split("\n").find((line) => /^\s*\^+\s*$/.test(line));
+  const column = parts[3] ?? (caret === undefined ? 1 : caret.indexOf("^") + 1);
   return isAbsolute(file)
-    ? { file: relativeFile(file, root), line: Number(parts[2]), column: Number(parts[3] ?? 1) }
+    ? { file: relativeFile(file, root), line: Number(parts[2]), column: Number(column) }
     : undefined;
 }
 

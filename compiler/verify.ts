@@ -17,7 +17,7 @@ import type { Kernel } from "../ir/loop/loop.ts";
 import type { Elements } from "../ir/op.ts";
 import { parseGraph } from "../ir/parse.ts";
 import { entryLabel, type PlannedEntry, type PlannedProgram } from "../ir/program.ts";
-import { at, elementCount, isFloat } from "../ir/type.ts";
+import { elementCount, isFloat } from "../ir/type.ts";
 import { gradients } from "./autodiff/gradient.ts";
 import { buildC } from "./build/c.ts";
 import { cpuProfile } from "./build/features.ts";
@@ -104,7 +104,8 @@ export async function buildKernelLibrary(
 export type GradientCheck = {
   readonly entry: string;
   readonly output: string;
-  readonly state: string;
+  /** The parameters that the direction moves. */
+  readonly states: readonly string[];
   /** Derivative along the direction, by the VJP rules and by central differences. */
   readonly analytic: number;
   readonly numeric: number;
@@ -112,15 +113,15 @@ export type GradientCheck = {
 };
 
 /** Step of the central differences, relative to values of about 1, in float64. */
-const step = 1e-5;
+const step = 1e-6;
 
 /** What `checkGradients` found. `leftOut`: parameters for which there was no time. */
 export type GradientChecks = { readonly checks: readonly GradientCheck[]; readonly leftOut: readonly string[] };
 
 /**
- * Differentiates every scalar float output of the train entry (of its smallest batch) along one random direction of every
- * parameter, in float64 on the reference interpreter: by the VJP rules of its ops, and by central differences. Stops
- * when `seconds` are over.
+ * Differentiates every scalar float output of the train entry (of its smallest batch) along one random direction of all
+ * parameters and of each, in float64 on the reference interpreter: by the VJP rules of its ops, and by central
+ * differences. Stops when `seconds` are over.
  */
 export function checkGradients(
   { manifest, traced }: ArtifactProgram,
@@ -138,26 +139,28 @@ export function checkGradients(
     if (!isFloat(value.type.dtype) || elementCount(value.type.shape) !== 1) continue;
     const { forward, graph, derivatives } = differentiate(entry.graph, value, parameters);
     const outputs = performance.now() < end ? interpret(graph, values.environment()).outputs : new Map<string, Elements>();
-    for (const state of derivatives) {
-      const gradient = outputs.get(`gradient ${state}`);
-      const point = values.states.get(state);
-      if (gradient === undefined || point === undefined || performance.now() > end) {
-        leftOut.add(state);
+    // All parameters at once first, so that nothing goes unchecked where time is short.
+    for (const states of [derivatives, ...(derivatives.length > 1 ? derivatives.map((state) => [state]) : [])]) {
+      if (performance.now() > end) {
+        for (const state of states) leftOut.add(state);
         continue;
       }
-      const along = (direction: Elements, length: number): number => {
-        const states = new Map(values.states).set(
-          state,
-          Float64Array.from(point, (x, i) => x + length * at(direction, i)),
-        );
-        return interpret(forward, { ...values.environment(), states }).outputs.get("value")?.[0] ?? NaN;
+      const directions = new Map(
+        states.map((state) => [state, Float64Array.from(values.states.get(state) ?? [], () => random() * 2 - 1)]),
+      );
+      const along = (length: number): number => {
+        const moved = new Map(values.states);
+        for (const [state, direction] of directions)
+          moved.set(state, direction.map((d, i) => (values.states.get(state)?.[i] ?? 0) + length * d));
+        return interpret(forward, { ...values.environment(), states: moved }).outputs.get("value")?.[0] ?? NaN;
       };
-      const direction = Float64Array.from(point, () => random() * 2 - 1);
-      const analytic = direction.reduce((sum, d, i) => sum + d * at(gradient, i), 0);
-      const numeric = (along(direction, step) - along(direction, -step)) / (2 * step);
+      let analytic = 0;
+      for (const [state, direction] of directions)
+        direction.forEach((d, i) => (analytic += d * (outputs.get(`gradient ${state}`)?.[i] ?? NaN)));
+      const numeric = (along(step) - along(-step)) / (2 * step);
       const scale = Math.max(Math.abs(analytic), Math.abs(numeric), 1e-3);
       const agrees = Math.abs(analytic - numeric) <= 1e-3 * scale;
-      checks.push({ entry: entryLabel(entry), output: name, state, analytic, numeric, agrees });
+      checks.push({ entry: entryLabel(entry), output: name, states, analytic, numeric, agrees });
     }
   }
   return { checks, leftOut: [...leftOut] };
@@ -196,7 +199,7 @@ function differentiate(
   return { forward, graph: { name: graph.name, nodes, outputs, writes: [] }, derivatives };
 }
 
-/** Random values for everything a graph reads: small integers where it may index, numbers in [-1, 1) elsewhere. */
+/** Random values for everything a graph reads: floats in [-0.3, 0.3), bytes, and integers that are in range where they index. */
 function environmentOf(
   graph: Graph,
   manifest: Manifest,
@@ -205,10 +208,12 @@ function environmentOf(
   const states = new Map<string, Elements>();
   const inputs = new Map<string, Elements>();
   const feeds = new Map<string, Elements>();
+  const bounds = indexBounds(graph);
   for (const node of graph.nodes) {
     if (node.op !== "read" && node.op !== "input" && node.op !== "feed") continue;
+    const limit = bounds.get(node) ?? (node.type.dtype === "u8" ? 256 : 2);
     const elements = Float64Array.from({ length: elementCount(node.type.shape) }, () =>
-      isFloat(node.type.dtype) ? (random() * 2 - 1) * 0.3 : Math.floor(random() * 2),
+      isFloat(node.type.dtype) ? (random() * 2 - 1) * 0.3 : Math.floor(random() * limit),
     );
     if (node.op === "read") states.set(String(node.attrs["state"]), elements);
     else if (node.op === "input") inputs.set(String(node.attrs["name"]), elements);
@@ -240,4 +245,22 @@ function environmentOf(
     };
   };
   return { states, environment };
+}
+
+/** For each leaf whose values end up as indices, the extent of the shortest axis they index. */
+export function indexBounds(graph: Graph): Map<Node, number> {
+  const bounds = new Map<Node, number>();
+  const origins = new Map<Node, readonly Node[]>();
+  for (const node of graph.nodes) {
+    const { lowering } = opDef(node.op);
+    if (lowering.class === "leaf") origins.set(node, [node]);
+    if (lowering.class === "movement" || lowering.class === "cast")
+      origins.set(node, node.inputs.flatMap((input) => origins.get(input) ?? []));
+    if (lowering.class !== "gather" && lowering.class !== "scatter") continue;
+    const [indexed, index] = node.inputs;
+    const extent = indexed?.type.shape[Number(node.attrs["axis"])];
+    if (index === undefined || extent === undefined) continue;
+    for (const leaf of origins.get(index) ?? []) bounds.set(leaf, Math.min(extent, bounds.get(leaf) ?? Infinity));
+  }
+  return bounds;
 }

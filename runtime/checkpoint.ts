@@ -6,7 +6,7 @@
  * error that lists all differences, with nothing loaded.
  */
 import { createHash } from "node:crypto";
-import { copyFileSync, linkSync, readFileSync, rmSync, statSync } from "node:fs";
+import { copyFileSync, existsSync, linkSync, readFileSync, rmSync, statSync } from "node:fs";
 import * as path from "node:path";
 import * as v from "valibot";
 import type { Manifest, ManifestState } from "../ir/artifact/manifest.ts";
@@ -188,8 +188,7 @@ function sorted(record: Readonly<Record<string, number>>): [string, number][] {
 }
 
 function open(file: string): SafetensorsFile {
-  const found = statSync(file, { throwIfNoEntry: false });
-  if (found === undefined || found.isDirectory()) throw fail(messages.checkpointMissing(file));
+  if (!existsSync(file) || statSync(file).isDirectory()) throw fail(messages.checkpointMissing(file));
   try {
     return readSafetensors(file);
   } catch (error) {

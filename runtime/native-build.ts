@@ -79,6 +79,12 @@ export async function buildAddon(options: BuildOptions = {}): Promise<string> {
   );
 }
 
+/** The C++ compilers that are tried, in order: the one that `KILN_CXX` or `CXX` names, else the usual ones. */
+export function addonCompilers(): readonly string[] {
+  const named = process.env["KILN_CXX"] || process.env["CXX"];
+  return named === undefined || named === "" ? ["c++", "g++", "clang++"] : [named];
+}
+
 /** The user's cache folder for addons. */
 function cacheFolder(): string {
   const cache = process.env["KILN_CACHE"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "kiln");
@@ -119,8 +125,7 @@ async function keyOf(folder: string, all: readonly string[]): Promise<string> {
 async function compileInto(folder: string, file: string, unity: string, all: readonly string[]): Promise<string> {
   const made = join(folder, `${file}.${process.pid}-${randomUUID()}.tmp`);
   const tail = ["-x", "c++", "-", "-o", made, ...(process.platform === "linux" ? ["-ldl"] : [])];
-  const named = process.env["KILN_CXX"] || process.env["CXX"];
-  const candidates = named === undefined || named === "" ? ["c++", "g++", "clang++"] : [named];
+  const candidates = addonCompilers();
   const outputs: string[] = [];
   try {
     for (const candidate of candidates) {

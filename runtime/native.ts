@@ -8,6 +8,8 @@ import * as messages from "../ir/diagnostic/messages.ts";
 import { buildAddon } from "./native-build.ts";
 import type { TypedArray } from "./typed-array.ts";
 
+export { addonCompilers } from "./native-build.ts";
+
 /** A view that native code can take: any typed array, also one of shared memory. */
 export type NativeView = TypedArray | Uint32Array;
 

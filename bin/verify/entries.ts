@@ -3,10 +3,10 @@
  * and the states it leaves are compared with those of the reference interpreter on the traced graph. Weights are as the
  * program initialises them, a little disturbed; optimizer slots are positive, as if training had gone on for a while.
  */
-import type { ArtifactProgram } from "../../compiler/verify.ts";
+import { indexBounds, type ArtifactProgram } from "../../compiler/verify.ts";
 import type { TracedEntry } from "../../compiler/trace/traced.ts";
 import { evaluateHostExpr } from "../../ir/artifact/host-expr.ts";
-import { opDef, type Graph, type Node } from "../../ir/graph.ts";
+import type { Graph, Node } from "../../ir/graph.ts";
 import { interpret, type Environment, type Interpretation } from "../../ir/interpret.ts";
 import type { Draw } from "../../ir/loop/loop.ts";
 import type { Elements } from "../../ir/op.ts";
@@ -44,7 +44,7 @@ export type EntryOptions = {
 };
 
 /** Floating-point operations that the reference interpreter does in a second, about. */
-const interpreterSpeed = 5e7;
+const interpreterSpeed = 3e8;
 
 /** Rows that a data set gets. */
 const datasetRows = 7;
@@ -288,22 +288,4 @@ function drawn(generator: Generator, draw: Draw, count: number): Float32Array {
   else if (draw.kind === "normal") fillNormal(generator, numbers, draw.mean, draw.std);
   else fillBernoulli(generator, numbers, draw.p);
   return numbers;
-}
-
-/** For each leaf whose values end up as indices, the extent of the shortest axis they index. */
-function indexBounds(graph: Graph): Map<Node, number> {
-  const bounds = new Map<Node, number>();
-  const origins = new Map<Node, readonly Node[]>();
-  for (const node of graph.nodes) {
-    const { lowering } = opDef(node.op);
-    if (lowering.class === "leaf") origins.set(node, [node]);
-    if (lowering.class === "movement" || lowering.class === "cast")
-      origins.set(node, node.inputs.flatMap((input) => origins.get(input) ?? []));
-    if (lowering.class !== "gather" && lowering.class !== "scatter") continue;
-    const [indexed, index] = node.inputs;
-    const extent = indexed?.type.shape[Number(node.attrs["axis"])];
-    if (index === undefined || extent === undefined) continue;
-    for (const leaf of origins.get(index) ?? []) bounds.set(leaf, Math.min(extent, bounds.get(leaf) ?? Infinity));
-  }
-  return bounds;
 }

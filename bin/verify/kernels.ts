@@ -12,6 +12,7 @@ import { Generator } from "../../ir/random/generator.ts";
 import { at, isFloat } from "../../ir/type.ts";
 import { callNative, type NativeAddon, type NativeProgram } from "../../runtime/native.ts";
 import { distance, numberAt, tolerance, type Difference } from "./compare.ts";
+import { chooseCuts, shorten, type Cut, type Side } from "./shorten.ts";
 import { bufferUses, kernelMemory, type BufferUse, type KernelBuffer } from "./kernel-memory.ts";
 
 /** What the check of one kernel found. */
@@ -48,11 +49,14 @@ export type KernelOptions = {
   readonly onCheck?: (check: KernelCheck) => void;
 };
 
-/** First and one past the last of some tasks. */
-type Range = { readonly begin: number; readonly end: number };
+/** Some tasks, and the kernel, perhaps shortened, that the interpreter ran for them. */
+type Part = { readonly kernel: Kernel; readonly begin: number; readonly end: number };
 
 /** Above this many elements in all buffers, races are not looked for: the tables would take too much memory. */
 const raceLimit = 2 ** 22;
+
+/** What the interpreter does of a task, in floating-point operations, for each millisecond it has for the kernel. */
+const workPerMillisecond = 2000;
 
 /** Into how many places a sample of tasks is spread. */
 const samplePlaces = 8;
@@ -123,15 +127,15 @@ type Trial = {
 
 function trial(kernel: Kernel, { addon, run, uses, options }: KernelContext, positive: boolean): Trial {
   const buffers = kernelMemory(addon, kernel, uses, { random: options.random, positive });
-  const ranges = interpretSample(kernel, buffers, options.milliseconds);
-  const tasks = ranges.reduce((sum, { begin, end }) => sum + end - begin, 0);
+  const parts = interpretSample(kernel, buffers, options.milliseconds);
+  const tasks = parts.reduce((sum, { begin, end }) => sum + end - begin, 0);
   run(buffers);
-  const all = tasks === kernel.tasks;
+  const all = tasks === kernel.tasks && parts.every((part) => part.kernel.body === kernel.body);
   const written = buffers.filter(({ first, role }) => first !== undefined && role !== "status");
   const terms = kernel.flops / Math.max(1, written.reduce((sum, { native }) => sum + native.length, 0));
   const found = compare(written, all, terms);
   if (found.differences.length === 0) return { ...found, tasks, unstable: 0, difference: undefined };
-  const stable = stableOnes(kernel, { buffers, ranges, terms, random: options.random }, found.differences);
+  const stable = stableOnes(kernel, { buffers, parts, terms, random: options.random }, found.differences);
   return { ...found, tasks, unstable: found.differences.length - stable.length, difference: stable[0] };
 }
 
@@ -143,33 +147,59 @@ function runNative(native: NativeProgram, place: number, threads: number, buffer
 }
 
 /** Interprets all tasks if there is time for them, else the first, the last, and some between; tells which. */
-function interpretSample(kernel: Kernel, buffers: readonly KernelBuffer[], milliseconds: number): Range[] {
+function interpretSample(kernel: Kernel, buffers: readonly KernelBuffer[], milliseconds: number): Part[] {
   const arrays = Object.fromEntries(buffers.map(({ param, reference }) => [param.name, reference]));
   const elements = buffers.reduce((sum, { native }) => sum + native.length, 0);
+  const cuts = chooseCuts(kernel, workPerMillisecond * milliseconds).filter((cut) => isSound(kernel, cut, buffers));
+  const sides = { first: shorten(kernel, cuts, "first"), last: shorten(kernel, cuts, "last") };
   const start = performance.now();
-  const ranges: Range[] = [];
-  const timed = (begin: number, end: number): number => {
+  const parts: Part[] = [];
+  const timed = (begin: number, end: number, side: Side): number => {
     const before = performance.now();
-    interpretKernel(kernel, arrays, { begin, end, draw: drawNumbers, races: elements <= raceLimit });
-    ranges.push({ begin, end });
+    interpretKernel(sides[side], arrays, { begin, end, draw: drawNumbers, races: elements <= raceLimit });
+    parts.push({ kernel: sides[side], begin, end });
     return performance.now() - before;
   };
-  let each = timed(0, 1);
+  let each = timed(0, 1, "first");
   // The first run also warms up; the second is a better measure.
-  if (kernel.tasks > 1) each = timed(kernel.tasks - 1, kernel.tasks);
+  if (kernel.tasks > 1) each = timed(kernel.tasks - 1, kernel.tasks, "last");
   const left = kernel.tasks - 2;
-  if (left <= 0) return ranges;
+  if (left <= 0) return parts;
   const affordable = Math.floor((milliseconds - (performance.now() - start)) / Math.max(each, 1e-3));
   if (affordable >= left) {
-    timed(1, kernel.tasks - 1);
-    return ranges;
+    timed(1, kernel.tasks - 1, "first");
+    return parts;
   }
   const places = Math.min(samplePlaces, affordable);
   for (let place = 0; place < places; place++) {
     const begin = 1 + Math.floor((left * place) / places);
-    timed(begin, begin + Math.floor(affordable / places));
+    timed(begin, begin + Math.floor(affordable / places), place % 2 === 0 ? "last" : "first");
   }
-  return ranges;
+  return parts;
+}
+
+/**
+ * Whether what the kept iterations of a loop write stays what it is when one more iteration is run: if not, elements are
+ * put together by several iterations. Seen on the first task, for both ends of the loop, with all other loops cut short.
+ */
+function isSound(kernel: Kernel, cut: Cut, buffers: readonly KernelBuffer[]): boolean {
+  const others = chooseCuts(kernel, 1).filter(({ depth }) => depth !== cut.depth);
+  const interpreted = (keep: number, side: Side): ReadonlyMap<string, LoopArray> => {
+    const arrays = new Map(buffers.map(({ param, native, first }) => [param.name, first?.slice() ?? native]));
+    const options: InterpretOptions = { begin: 0, end: 1, draw: drawNumbers, races: false };
+    interpretKernel(shorten(kernel, [...others, { ...cut, keep }], side), Object.fromEntries(arrays), options);
+    return arrays;
+  };
+  return (["first", "last"] as const).every((side) => {
+    const [short, long] = [interpreted(cut.keep, side), interpreted(cut.keep + 1, side)];
+    return buffers.every(({ param, first }) => {
+      const [before, after] = [short.get(param.name), long.get(param.name)];
+      if (first === undefined || before === undefined || after === undefined) return true;
+      for (let i = 0; i < first.length; i++)
+        if (!Object.is(first[i], before[i]) && !Object.is(before[i], after[i])) return false;
+      return true;
+    });
+  });
 }
 
 /** Draws as `ir/random` defines them, from a generator's state in a kernel's buffer. */
@@ -208,14 +238,14 @@ function compare(written: readonly KernelBuffer[], all: boolean, terms: number):
 
 type StabilityContext = {
   readonly buffers: readonly KernelBuffer[];
-  readonly ranges: readonly Range[];
+  readonly parts: readonly Part[];
   readonly terms: number;
   readonly random: Generator;
 };
 
 /** Those differences whose expected value stays what it is when float operands change by a millionth. */
 function stableOnes(kernel: Kernel, context: StabilityContext, differences: readonly Difference[]): Difference[] {
-  const { buffers, ranges, terms, random } = context;
+  const { buffers, parts, terms, random } = context;
   let stable = [...differences];
   const options: InterpretOptions = { draw: drawNumbers, races: false };
   for (let repeat = 0; repeat < 4 && stable.length > 0; repeat++) {
@@ -227,7 +257,8 @@ function stableOnes(kernel: Kernel, context: StabilityContext, differences: read
         return [param.name, array];
       }),
     );
-    for (const range of ranges) interpretKernel(kernel, Object.fromEntries(nudged), { ...options, ...range });
+    const arrays = Object.fromEntries(nudged);
+    for (const { kernel, begin, end } of parts) interpretKernel(kernel, arrays, { ...options, begin, end });
     stable = stable.filter(({ where, element, expected }) => {
       const array = nudged.get(where);
       const { dtype } = at(kernel.buffers, kernel.buffers.findIndex(({ name }) => name === where));

@@ -4,7 +4,7 @@
  * it uses must come from a module or be a plain constant, since the trainer runs without the model file; anything else is
  * a `UserError` (K4008) at its place. Nothing is run, and only this file is parsed.
  */
-import { Node, Project, SyntaxKind, type Identifier, type ObjectLiteralExpression, type SourceFile } from "ts-morph";
+import { Node, Project, SyntaxKind, VariableDeclarationKind, type Identifier, type ObjectLiteralExpression, type SourceFile } from "ts-morph";
 import { fail, type SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 
@@ -149,7 +149,10 @@ class DataReader {
       this.#uses.set(declaration, { value: use.value || !inType });
       return;
     }
-    if (Node.isVariableDeclaration(declaration) && isConstant(declaration.getInitializer())) {
+    const isVariable = Node.isVariableDeclaration(declaration);
+    if (isVariable && declaration.getVariableStatement()?.getDeclarationKind() !== VariableDeclarationKind.Const)
+      throw this.#notClosed(name, "is a variable of the model file");
+    if (isVariable && isConstant(declaration.getInitializer())) {
       this.#constants.set(declaration, `const ${declaration.getText()};`);
       return;
     }

@@ -34,11 +34,14 @@ export class KernelTable {
   private nameFor(kind: string, nodes: readonly Node[]): string {
     const [first] = nodes;
     const module = first?.source?.module ?? "";
-    const base = [module, kind === "copy" ? "copy" : (first?.op ?? kind)]
+    const words = [module, kind === "copy" ? "copy" : (first?.op ?? kind)]
       .filter((part) => part !== "")
       .join("_")
       .replace(/[^A-Za-z0-9]+/g, "_")
+      .replace(/^_+/, "")
       .slice(0, 40);
+    // The layers of a `Sequential` are called 0, 1, …, which no identifier may begin with.
+    const base = /^[A-Za-z]/.test(words) ? words : `layer_${words}`;
     const count = (this.names.get(base) ?? 0) + 1;
     this.names.set(base, count);
     return `${base}_${count}`;

@@ -5,7 +5,7 @@
 import type { ManifestScheduler } from "../../ir/artifact/manifest.ts";
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
-import { checkOptions, givenOptions } from "../trace/options.ts";
+import { checkOptions } from "../trace/options.ts";
 import { activeTrace, currentTrace } from "../trace/trace.ts";
 import type { Optimizer } from "./optimizer.ts";
 
@@ -93,7 +93,10 @@ class PlainScheduler extends LRScheduler {
       ...optional,
       ...Object.keys(defaults),
     ]);
-    this.#options = { ...defaults, ...givenOptions(options) };
+    this.#options = {
+      ...defaults,
+      ...Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)),
+    };
     for (const name of [...counts, ...others])
       checkOption(kind, name, this.#options[name], name in given || others.includes(name));
   }

@@ -7,7 +7,7 @@ import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import type { Node } from "../../ir/graph.ts";
 import { broadcastShapes, dtypeBytes, isFloat, sameShape, type DType, type Shape } from "../../ir/type.ts";
-import { nodeOf, origin, type Handle } from "../trace/handle.ts";
+import { brand, nodeOf, origin, type Handle } from "../trace/handle.ts";
 import { currentTrace, type Trace } from "../trace/trace.ts";
 import type { Tensor } from "../trace/tensor.ts";
 
@@ -64,6 +64,8 @@ export function resultType(operands: readonly (Handle | number | boolean)[]): DT
 /** Checks that an operand is what PyTorch would take, with a clear error for anything else. */
 export function requireOperand(op: string, x: unknown): Operand {
   if (isHandle(x) || typeof x === "number" || typeof x === "boolean") return x;
+  if (typeof x === "object" && x !== null && brand in x)
+    throw fail(messages.twoCopies("a tensor"), currentTrace(op).here());
   const got =
     x === null ? "null" : Array.isArray(x) ? "an array" : typeof x === "object" ? `a ${x.constructor.name}` : typeof x;
   throw fail(messages.notAnOperand(op, got), currentTrace(op).here());

@@ -6,6 +6,7 @@
 import { dirname, isAbsolute, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DiagnosticError, fail, type SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
+import { framesOf } from "../../ir/diagnostic/frames.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import { ownFolderNames, relativeFile } from "./source.ts";
 
@@ -34,17 +35,30 @@ export function blaming<T>(blame: Blame, run: () => T): T {
 
 /** The error to throw for what was thrown by user code or under it. */
 function blamed({ what, root, place }: Blame, error: unknown): Error {
-  const frames = error instanceof Error ? framesOf(error) : [];
-  const frame = frames.find(({ file }) => !isOurs(file));
-  const found = frame === undefined ? place : { ...frame, file: relativeFile(frame.file, root) };
-  if (error instanceof DiagnosticError)
-    return error.source !== undefined || found === undefined ? error : fail(error.diagnostic, found, error);
+  const frames = framesOf(error, blaming.name);
+  const frame = userFrame(error);
+  const found = frame === undefined ? place : relativePlace(frame, root);
+  if (error instanceof DiagnosticError) {
+    const { source } = error;
+    if (source === undefined) return found === undefined ? error : fail(error.diagnostic, found, error);
+    return isAbsolute(source.file) ? fail(error.diagnostic, relativePlace(source, root), error) : error;
+  }
   const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   const top = frames[0];
   const isEndless = error instanceof RangeError && error.message.includes("call stack");
   return !isEndless && top !== undefined && isOurs(top.file)
     ? fail(messages.failedUnderUserCode(what, text), found, error)
     : fail(messages.userCodeFailed(what, text), found, error);
+}
+
+/** The innermost place in the user's files that led to an error or to what caused it. */
+function userFrame(error: unknown): SourceLocation | undefined {
+  if (!(error instanceof Error)) return undefined;
+  return userFrame(error.cause) ?? framesOf(error, blaming.name).find(({ file }) => !isOurs(file));
+}
+
+function relativePlace(place: SourceLocation, root: string | undefined): SourceLocation {
+  return { ...place, file: relativeFile(place.file, root) };
 }
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -54,19 +68,4 @@ const ownFolders = ownRoots.flatMap((folder) => ownFolderNames.map((name) => `${
 
 function isOurs(file: string): boolean {
   return ownFolders.some((folder) => file.startsWith(folder));
-}
-
-/** The frames of an error's stack that lie in files and under `blaming`, the innermost first. */
-function framesOf(error: Error): SourceLocation[] {
-  const { stack = "" } = error;
-  const found: SourceLocation[] = [];
-  for (const line of stack.split("\n")) {
-    if (/^\s+at blaming /.test(line)) break; // beyond it lies who asked for the trace, not what was traced
-    const match = /^\s+at (?:.*\()?((?:file:\/\/|\/|[A-Za-z]:\\).*?):(\d+):(\d+)\)?$/.exec(line);
-    if (match === null) continue;
-    const [, name = "", row, column] = match;
-    const file = name.startsWith("file:") ? fileURLToPath(name) : name;
-    if (isAbsolute(file)) found.push({ file, line: Number(row), column: Number(column) });
-  }
-  return found;
 }

@@ -354,7 +354,7 @@ export function badDataOption(owner: string, option: string, expected: string, g
   return user("K2001", `\`${printable(owner)}\`: bad \`${printable(option)}\``, {
     expected,
     got: printable(got),
-    ...(hint === undefined ? {} : { hint }),
+    hint: hint ?? "Change the option where the data set, sampler or loader is made.",
   });
 }
 
@@ -1702,11 +1702,9 @@ export function modelNotFound(path: string): Diagnostic {
 /** The model file is not valid TypeScript, or uses what cannot be stripped. */
 export function modelSyntax(reason: string, isUnsupported: boolean): Diagnostic {
   return user("K1309", `the model does not parse: ${printable(reason)}`, {
-    ...(isUnsupported
-      ? {
-          hint: "Types are stripped, not compiled: instead of enum, namespace and parameter properties use plain values.",
-        }
-      : {}),
+    hint: isUnsupported
+      ? "Types are stripped, not compiled: instead of enum, namespace and parameter properties use plain values."
+      : "Correct the line; an editor, or npx tsc --noEmit, shows all such mistakes.",
     expected: "TypeScript whose types can be blanked",
     got: printable(reason),
   });
@@ -1715,7 +1713,7 @@ export function modelSyntax(reason: string, isUnsupported: boolean): Diagnostic 
 /** A module that the model imports is not there, or lacks what is imported. */
 export function modelImport(reason: string): Diagnostic {
   return user("K1310", `an import of the model fails: ${printable(reason)}`, {
-    hint: "Relative imports need their file extension (./data.ts); packages must be installed in the model's project.",
+    hint: "Check the spelling. Relative imports need their file extension (./data.ts); packages must be installed in the model's project.",
     expected: "modules that are there and export what is imported",
     got: printable(reason),
   });
@@ -1846,5 +1844,32 @@ export function noTrainer(folder: string): Diagnostic {
   return user("K6052", `${printable(folder)} has no trainer`, {
     expected: "the folder of an artifact with a trainer.js that exports main and data",
     hint: "Compile a training definition: `kiln compile model.ts --out DIR`.",
+  });
+}
+
+/** A model was given where an artifact belongs. */
+export function modelNotArtifact(path: string): Diagnostic {
+  return user("K6053", `${printable(path)} is a model, not an artifact`, {
+    expected: "a folder written by `kiln compile`",
+    got: "a model file, or a folder with a model.ts",
+    hint: `Compile it first: \`kiln compile ${printable(path)}\`, then give the folder that it names.`,
+  });
+}
+
+/** The Node that runs Kiln is too old. */
+export function nodeTooOld(version: string): Diagnostic {
+  return target("K6054", `Node ${printable(version)} is too old`, {
+    expected: "Node 20.19 or newer",
+    got: printable(version),
+    hint: "Install a newer Node from nodejs.org or with your version manager.",
+  });
+}
+
+/** The C compiler compiles for features that this CPU does not have. */
+export function cpuLacksAssumed(features: readonly string[]): Diagnostic {
+  return target("K6055", "the C compiler assumes CPU features that this machine lacks", {
+    expected: "a compiler whose -march=native fits this CPU",
+    got: features.map(printable).join(", "),
+    hint: "Name the CPU when you compile: `kiln compile --march x86-64-v3`.",
   });
 }

@@ -4,6 +4,7 @@
  * takes the place of this where it is given, under the same rule.
  */
 import { DiagnosticError, fail } from "../../ir/diagnostic/diagnostic.ts";
+import { framesOf } from "../../ir/diagnostic/frames.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import { at, elementCount, formatType, sameShape, sameType, type TensorType } from "../../ir/type.ts";
 import type { Dataset, FieldValue, Sample } from "./dataset.ts";
@@ -36,7 +37,7 @@ export function readSample(dataset: Dataset, index: number): Sample {
 export function readFailure(place: string, cause: unknown): DiagnosticError {
   if (cause instanceof DiagnosticError && cause.code === "K2012") return cause;
   const reason = cause instanceof Error ? (cause.message.split("\n", 1)[0] ?? "") : nameOf(cause);
-  return fail(messages.getFailed(place, reason), undefined, cause);
+  return fail(messages.getFailed(place, reason), framesOf(cause)[0], cause);
 }
 
 /** `sample`, if it is a list of fields. @throws UserError K2008 otherwise. */

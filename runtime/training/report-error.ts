@@ -27,6 +27,28 @@ export function exitCodeOf(error: unknown): number {
   return error.code.startsWith("K600") ? exitCodes.usage : exitCodes.user;
 }
 
+/** Whether text for `stream` may have colours: only on a terminal that shows them, and not if `NO_COLOR` says so. */
+export function showsColors(stream: NodeJS.WriteStream): boolean {
+  return stream.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
+}
+
+/**
+ * Prepares this process for being a command: a reader that goes away (`| head`) ends it quietly, and what nobody catches
+ * is reported as the bug that it is.
+ */
+export function beCommand(): void {
+  const leave = (error: NodeJS.ErrnoException): void => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit();
+  };
+  process.stdout.on("error", leave);
+  process.stderr.on("error", leave);
+  process.on("uncaughtException", (error: unknown) => {
+    process.stderr.write(`${describeError(error, { json: false, colors: showsColors(process.stderr) })}\n`);
+    process.exit(exitCodeOf(error));
+  });
+}
+
 /** How to print an error. */
 export type ReportOptions = {
   /** Whether to print a JSON object instead of text. */

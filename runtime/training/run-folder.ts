@@ -2,7 +2,7 @@
  * The folder of a run: where a trainer keeps its checkpoints and the loss curve. Opening makes it, proves that it can be
  * written before any work is done, locks it against a second trainer and removes what a killed one left.
  */
-import { accessSync, constants, mkdirSync, statSync } from "node:fs";
+import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
 import * as path from "node:path";
 import { DiagnosticError, fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
@@ -69,7 +69,7 @@ export function newestCheckpoint(folder: string, onDamage: (error: Error) => voi
   let failure: Error | undefined;
   for (const name of [checkpointFiles.last, checkpointFiles.previous]) {
     const file = path.join(folder, name);
-    if (statSync(file, { throwIfNoEntry: false }) === undefined) continue;
+    if (!existsSync(file)) continue;
     try {
       const found = { file, checkpoint: readCheckpoint(file) };
       if (failure !== undefined) onDamage(failure);

@@ -9,7 +9,7 @@ import { Program } from "../program.ts";
 import { Display } from "./display.ts";
 import { parseCommandLine, type CommandSpec } from "./option-table.ts";
 import { trainerOptions, type TrainerOptions } from "./options.ts";
-import { describeError, exitCodeOf, exitCodes } from "./report-error.ts";
+import { beCommand, describeError, exitCodeOf, exitCodes, showsColors } from "./report-error.ts";
 import { Session, type ProgramTypes } from "./session.ts";
 
 /** The loop of a trainer. */
@@ -20,6 +20,7 @@ export async function runTrainer<P>(url: string, main: TrainerMain<P>): Promise<
   const file = fileURLToPath(url);
   const [, started] = process.argv;
   if (started === undefined || realpathSync(started) !== realpathSync(file)) return;
+  beCommand();
   const name = `node ${path.relative(process.cwd(), file) || file}`;
   process.exitCode = await trainWith(path.dirname(file), main, { name, words: process.argv.slice(2) });
 }
@@ -54,8 +55,7 @@ export async function trainWith<P>(
     await trainArtifact(folder, main, parsed.options);
     return exitCodes.ok;
   } catch (error) {
-    const colors = process.stderr.isTTY && process.env["NO_COLOR"] === undefined;
-    const text = describeError(error, { json, colors });
+    const text = describeError(error, { json, colors: showsColors(process.stderr) });
     if (text !== "") (json ? process.stdout : process.stderr).write(`${text}\n`);
     return exitCodeOf(error);
   }

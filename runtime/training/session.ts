@@ -116,8 +116,6 @@ export class Session<P = ProgramTypes> {
     // A rate that was asked for holds against the checkpoint's too.
     if (resumed !== undefined) this.#position.setRates(rates);
     this.#resumePoint = this.#progress();
-    if (resumed === undefined) this.#write(this.#resumePoint);
-    else [this.#saved, this.#hasCheckpoint] = [true, true];
     const { epoch, steps } = this.#position;
     const resumedFrom = resumed?.file ?? null;
     this.#display.event({
@@ -128,6 +126,8 @@ export class Session<P = ProgramTypes> {
       steps,
       resumed: resumedFrom,
     });
+    if (resumed === undefined) this.#write(this.#resumePoint);
+    else [this.#saved, this.#hasCheckpoint] = [true, true];
     if (resumed !== undefined) this.#display.note(`Resumed ${resumed.file} at epoch ${epoch}, step ${steps}.`);
     return loaders;
   }

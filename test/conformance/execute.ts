@@ -10,11 +10,12 @@ import { cpuProfile, type CpuProfile } from "../../compiler/build/features.ts";
 import type { Plan } from "../../compiler/memory/plan.ts";
 import { planTraced } from "../../compiler/pipeline.ts";
 import type { TracedProgram } from "../../compiler/trace/traced.ts";
-import { evaluateHostExpr } from "../../ir/artifact/host-expr.ts";
+import { evaluateHostExpr, type HostEnvironment, type HostExpr } from "../../ir/artifact/host-expr.ts";
 import type { Node } from "../../ir/graph.ts";
 import { interpret } from "../../ir/interpret.ts";
 import type { PlannedEntry } from "../../ir/program.ts";
-import { at, byteLength, elementCount, rowMajorStrides, type Shape } from "../../ir/type.ts";
+import { Generator } from "../../ir/random/generator.ts";
+import { at, byteLength, elementCount, rowMajorStrides, type DType, type Shape } from "../../ir/type.ts";
 import { loadNative, slackBytes, type NativeAddon, type NativeProgram, type NativeView } from "../../runtime/native.ts";
 import { typedArray } from "../../runtime/typed-array.ts";
 import { drawer } from "./draws.ts";
@@ -30,11 +31,19 @@ export type Job = {
   readonly states: ReadonlyMap<string, Float64Array>;
   /** Seed of the generator that the entry's draws take from. */
   readonly seed?: number;
+  /**
+   * Calls of the entry one after the other, each with inputs of its own beside `inputs`; states, counters and the
+   * generator go on. One call if left out.
+   */
+  readonly calls?: readonly ReadonlyMap<string, Float64Array>[];
+  /** Sets hyperparameters before call number `call`. */
+  readonly beforeCall?: (call: number, hyper: Map<string, number>) => void;
 };
 
-/** What a job gave: its results, and its states afterwards. */
+/** What a job gave: its results (of the last call, and of each), and its states afterwards. */
 export type JobResult = {
   readonly outputs: ReadonlyMap<string, NumberTensor>;
+  readonly calls: readonly ReadonlyMap<string, NumberTensor>[];
   readonly states: ReadonlyMap<string, Float64Array>;
 };
 
@@ -69,23 +78,38 @@ function attempt<T>(run: () => T): T | { readonly error: unknown } {
   }
 }
 
-function interpretJob({ traced, inputs, states, seed }: Job): JobResult {
-  const { graph } = at(traced.entries, 0);
-  const { outputs, writes } = interpret(graph, {
-    inputs,
-    states,
-    draw: drawer(seed ?? 0),
-    hostScalar: (expr) => evaluateHostExpr(expr, environmentOf(traced)),
+/** Runs the calls of a job with hyperparameters and counters that go on from one to the next. */
+function runCalls(
+  job: Job,
+  call: (inputs: ReadonlyMap<string, Float64Array>, environment: HostEnvironment) => ReadonlyMap<string, NumberTensor>,
+): ReadonlyMap<string, NumberTensor>[] {
+  const { traced, inputs, calls = [new Map()], beforeCall } = job;
+  const hyper = new Map(Object.entries(traced.hyper));
+  const counters = new Map(traced.counters.map((name) => [name, 0]));
+  return calls.map((own, i) => {
+    beforeCall?.(i, hyper);
+    const outputs = call(new Map([...inputs, ...own]), { hyper, counters });
+    for (const [name, by] of Object.entries(at(traced.entries, 0).increments)) counters.set(name, (counters.get(name) ?? 0) + by);
+    return outputs;
   });
-  const types = new Map(graph.outputs.map(({ name, value }) => [name, value.type]));
-  return {
-    outputs: new Map([...outputs].map(([name, values]) => [name, { type: types.get(name) ?? at(graph.nodes, 0).type, values }])),
-    states: new Map([...states, ...writes]),
-  };
 }
 
-function environmentOf({ hyper, counters }: TracedProgram): { hyper: Map<string, number>; counters: Map<string, number> } {
-  return { hyper: new Map(Object.entries(hyper)), counters: new Map(counters.map((name) => [name, 0])) };
+function lastOf(calls: readonly ReadonlyMap<string, NumberTensor>[]): ReadonlyMap<string, NumberTensor> {
+  return calls.at(-1) ?? new Map();
+}
+
+function interpretJob(job: Job): JobResult {
+  const { graph } = at(job.traced.entries, 0);
+  const types = new Map(graph.outputs.map(({ name, value }) => [name, value.type]));
+  const draw = drawer(job.seed ?? 0);
+  let states = job.states;
+  const calls = runCalls(job, (inputs, environment) => {
+    const hostScalar = (expr: HostExpr): number => evaluateHostExpr(expr, environment);
+    const { outputs, writes } = interpret(graph, { inputs, states, draw, hostScalar });
+    states = new Map([...states, ...writes]);
+    return new Map([...outputs].map(([name, values]) => [name, { type: types.get(name) ?? at(graph.nodes, 0).type, values }]));
+  });
+  return { outputs: lastOf(calls), calls, states };
 }
 
 /** Compiles and runs a batch; if that fails as a whole, its halves, down to single jobs. */
@@ -121,7 +145,7 @@ async function runBatch(
 function merge(batch: readonly Numbered[]): TracedProgram {
   const entries = batch.map(({ job: { traced }, index }) => {
     const entry = at(traced.entries, 0);
-    const own = (state: string): string => `${index}.${state}`;
+    const own = (state: string): string => `job${index}.${state}`;
     const moved: Node[] = [];
     for (const node of entry.graph.nodes) {
       const attrs = node.op === "read" ? { ...node.attrs, state: own(String(node.attrs["state"])) } : node.attrs;
@@ -137,7 +161,7 @@ function merge(batch: readonly Numbered[]): TracedProgram {
     return { ...entry, name: `job${index}`, graph, inputs };
   });
   const states = batch.flatMap(({ job, index }) =>
-    job.traced.states.map((state) => ({ ...state, name: `${index}.${state.name}` })),
+    job.traced.states.map((state) => ({ ...state, name: `job${index}.${state.name}` })),
   );
   return { entries, states, init: [], hyper: {}, counters: [], training: undefined };
 }
@@ -155,42 +179,63 @@ function runNative(addon: NativeAddon, native: NativeProgram, plan: Plan, { job,
     if (buffer.role === "arena" || buffer.role === "output") new Uint8Array(memory).fill(0xff);
     return { memory, bytes };
   });
-  prepare(plan, entry, memories, job, index);
+  prepareStates(plan, entry, memories, job, index);
   const views: NativeView[] = memories.map(({ memory }) => new Uint8Array(memory));
   const zero = views.map(() => 0);
-  native.runSync(place, 1, 1, views, zero, memories.map(({ bytes }) => bytes));
+  const bytes = memories.map((each) => each.bytes);
+  const calls = runCalls(job, (inputs, environment) => {
+    prepareCall(entry, memories, inputs, environment);
+    native.runSync(place, 1, 1, views, zero, bytes);
+    return readOutputs(entry, memories);
+  });
+  return { outputs: lastOf(calls), calls, states: readStates(plan, entry, memories, index) };
+}
+
+function readOutputs(entry: PlannedEntry, memories: readonly Memory[]): Map<string, NumberTensor> {
   const outputs = new Map<string, NumberTensor>();
-  entry.buffers.forEach(({ role, name: output, dtype, shape }, i) => {
+  entry.buffers.forEach(({ role, name, dtype, shape }, i) => {
     const bytes = new Uint8Array(at(memories, i).memory, 0, byteLength({ dtype, shape }));
-    if (role === "output") outputs.set(output, { type: { dtype, shape }, values: toNumbers(dtype, typedArray(dtype, bytes)) });
+    if (role === "output") outputs.set(name, { type: { dtype, shape }, values: toNumbers(dtype, typedArray(dtype, bytes)) });
     if (role === "status" && new Int32Array(bytes.buffer, 0, 1)[0] !== 0)
       throw new Error(`a kernel reports an error: ${[...new Int32Array(bytes.buffer, 0, 4)].join(", ")}`);
   });
-  return { outputs, states: readStates(plan, entry, memories, index) };
+  return outputs;
 }
 
 type Memory = { readonly memory: ArrayBuffer; readonly bytes: number };
 
-function prepare(plan: Plan, entry: PlannedEntry, memories: readonly Memory[], job: Job, index: number): void {
-  entry.buffers.forEach((buffer, i) => {
+function write(memory: ArrayBuffer, dtype: DType, values: ArrayLike<number>, offset = 0): void {
+  const data = fromNumbers(dtype, values);
+  new Uint8Array(memory).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+}
+
+function prepareCall(
+  entry: PlannedEntry,
+  memories: readonly Memory[],
+  inputs: ReadonlyMap<string, Float64Array>,
+  environment: HostEnvironment,
+): void {
+  entry.buffers.forEach(({ role, name, dtype }, i) => {
     const { memory } = at(memories, i);
-    const write = (values: ArrayLike<number>): void => {
-      const data = fromNumbers(buffer.dtype, values);
-      new Uint8Array(memory).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-    };
-    if (buffer.role === "input") write(job.inputs.get(buffer.name) ?? []);
-    if (buffer.role === "scalars") write(entry.scalars.map((expr) => evaluateHostExpr(expr, environmentOf(job.traced))));
-    if (buffer.role === "state")
-      for (const { buffer: state, offset } of plan.states) {
-        const values = job.states.get(state.name.replace(`${index}.`, ""));
-        if (!state.name.startsWith(`${index}.`) || values === undefined) continue;
-        const ordered = new Float64Array(values.length);
-        overElements(state.shape, state.strides, (there, here) => {
-          ordered[there] = values[here] ?? 0;
-        });
-        const data = fromNumbers(state.dtype, ordered);
-        new Uint8Array(memory).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
-      }
+    if (role === "input") write(memory, dtype, inputs.get(name) ?? []);
+    if (role === "scalars") write(memory, dtype, entry.scalars.map((expr) => evaluateHostExpr(expr, environment)));
+  });
+}
+
+function prepareStates(plan: Plan, entry: PlannedEntry, memories: readonly Memory[], job: Job, index: number): void {
+  entry.buffers.forEach(({ role }, i) => {
+    const { memory } = at(memories, i);
+    if (role === "generator") new Uint32Array(memory).set(Generator.seeded(job.seed ?? 0).state);
+    if (role !== "state") return;
+    for (const { buffer: state, offset } of plan.states) {
+      const values = job.states.get(state.name.replace(`job${index}.`, ""));
+      if (!state.name.startsWith(`job${index}.`) || values === undefined) continue;
+      const ordered = new Float64Array(values.length);
+      overElements(state.shape, state.strides, (there, here) => {
+        ordered[there] = values[here] ?? 0;
+      });
+      write(memory, state.dtype, ordered, offset);
+    }
   });
 }
 
@@ -198,14 +243,14 @@ function readStates(plan: Plan, entry: PlannedEntry, memories: readonly Memory[]
   const states = new Map<string, Float64Array>();
   const place = entry.buffers.findIndex(({ role }) => role === "state");
   for (const { buffer, offset } of plan.states) {
-    if (place < 0 || !buffer.name.startsWith(`${index}.`)) continue;
+    if (place < 0 || !buffer.name.startsWith(`job${index}.`)) continue;
     const bytes = new Uint8Array(at(memories, place).memory, offset, byteLength(buffer));
     const stored = toNumbers(buffer.dtype, typedArray(buffer.dtype, bytes));
     const values = new Float64Array(stored.length);
     overElements(buffer.shape, buffer.strides, (there, here) => {
       values[here] = stored[there] ?? 0;
     });
-    states.set(buffer.name.replace(`${index}.`, ""), values);
+    states.set(buffer.name.replace(`job${index}.`, ""), values);
   }
   return states;
 }

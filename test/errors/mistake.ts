@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { assert } from "chai";
 import { compileModel } from "../../compiler/compile.ts";
 import { DiagnosticError, TargetError, UserError } from "../../ir/diagnostic/diagnostic.ts";
-import { freshFolder, markedPlace, writeProject, type Files } from "./project.ts";
+import { freshFolder, markedPlace, writeProject, type Files, type Place } from "./project.ts";
 
 /** What an error must be. Texts must occur in the part of the error; patterns must match it. */
 export type Expected = {
@@ -20,17 +20,24 @@ export type Expected = {
   readonly module?: string;
 };
 
-/** A mistake in a project; `mark` in one of its files stands where the error must point. */
-export type Mistake = { readonly mistake: string; readonly files: Files; readonly error: Expected };
+/** A mistake in a project; `mark` in one of its files, or `place`, says where the error must point. */
+export type Mistake = {
+  readonly mistake: string;
+  readonly files: Files;
+  readonly error: Expected;
+  readonly place?: Place;
+  /** Whether this machine cannot show it. */
+  readonly isSkipped?: boolean;
+};
 
 /** Declares a test for each mistake that `kiln compile` must report. */
 export function compileMistakes(mistakes: readonly Mistake[]): void {
-  for (const { mistake, files, error } of mistakes) {
-    it(`${error.code}: ${mistake}`, async () => {
+  for (const { mistake, files, error, place, isSkipped = false } of mistakes) {
+    (isSkipped ? it.skip : it)(`${error.code}: ${mistake}`, async () => {
       const folder = writeProject(files);
       const thrown = await failure(() => compileModel(join(folder, "model.ts"), { out: freshFolder("out") }));
       check(thrown, error);
-      checkPlace(thrown, files, error.module);
+      checkPlace(thrown, place ?? markedPlace(files), error.module);
     });
   }
 }
@@ -62,9 +69,8 @@ export function check(error: DiagnosticError, wanted: Expected): void {
   if (wrong.length > 0) assert.fail(`${wrong.join("; ")}, in: ${error.message}`);
 }
 
-/** Asserts that an error points at the mark in the files. */
-export function checkPlace(error: DiagnosticError, files: Files, module?: string): void {
-  const place = markedPlace(files);
+/** Asserts that an error points at `place`. */
+export function checkPlace(error: DiagnosticError, place: Place | undefined, module?: string): void {
   assert.isDefined(place, "the case marks no place");
   assert.isDefined(error.source, `no place in: ${error.message}`);
   const { file, line, column } = error.source ?? {};

@@ -42,8 +42,11 @@ export function writeProject(files: Files, folder: string = freshFolder("project
 /** Stands in a user's file right before the expression that an error must point at. */
 export const mark = "/*here*/";
 
+/** A place in a file of a project. */
+export type Place = { readonly file: string; readonly line: number; readonly column: number };
+
 /** Where `mark` stands in the files, as an error gives it: the expression behind it. */
-export function markedPlace(files: Files): { file: string; line: number; column: number } | undefined {
+export function markedPlace(files: Files): Place | undefined {
   for (const [file, text] of Object.entries(files)) {
     if (typeof text !== "string") continue;
     const before = text.split(mark, 1)[0] ?? "";

@@ -19,9 +19,10 @@ function recipe(signature: string, make: Recipe["make"]): Recipe {
   return { positional: names(before), options: names(after), make };
 }
 
-/** `num_layers` as `numLayers`. */
+/** `num_layers` as `numLayers`, `T_0` as `t0`. */
 export function camelCase(name: string): string {
-  return name.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+  const joined = name.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+  return joined.charAt(0).toLowerCase() + joined.slice(1);
 }
 
 const sizes = (call: Call, name: string): number | number[] => call.numbersOr(name) ?? [];

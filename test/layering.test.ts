@@ -7,13 +7,19 @@ import { copyFileSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } 
 import { tmpdir } from "node:os";
 import { join, sep } from "node:path";
 import { expect } from "chai";
-import { packageRoot } from "../../runtime/package-root.ts";
+import { packageRoot } from "../runtime/package-root.ts";
 
 const root = packageRoot();
 const planted = join(root, "test", "fixtures", "layering");
 
 /** Rules that keep the architecture, as opposed to those of style. */
-const rules: readonly string[] = ["no-restricted-imports", "no-restricted-properties", "no-cycle", "no-eval", "no-new-func"];
+const rules: readonly string[] = [
+  "no-restricted-imports",
+  "no-restricted-properties",
+  "no-cycle",
+  "no-eval",
+  "no-new-func",
+];
 
 /** What oxlint finds in a tree: the names of the broken rules of architecture by file. */
 function lint(folder: string): ReadonlyMap<string, ReadonlySet<string>> {
@@ -37,7 +43,9 @@ function lint(folder: string): ReadonlyMap<string, ReadonlySet<string>> {
 /** File and rule of each diagnostic in a report of oxlint. */
 function diagnosticsOf(report: unknown): readonly (readonly [file: string, rule: string])[] {
   // The shape is oxlint's own; a change of it makes the planted violations unfound, and so the test fail.
-  const { diagnostics } = report as { readonly diagnostics: readonly { readonly code?: string; readonly filename: string }[] };
+  const { diagnostics } = report as {
+    readonly diagnostics: readonly { readonly code?: string; readonly filename: string }[];
+  };
   return diagnostics.map(({ code = "", filename }) => [
     filename.split(sep).join("/").replace(/^\.\//, ""),
     code.replace(/^.*\((.*)\)$/, "$1"),
