@@ -2,7 +2,7 @@
  * The generated trainer of an artifact as a module: its loop and its data code. An artifact that lies where Node finds no
  * `kilnjs` package gets this one.
  */
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { register } from "node:module";
 import * as path from "node:path";
 import { pathToFileURL } from "node:url";
@@ -17,10 +17,21 @@ export type TrainerModule = {
   readonly data: () => unknown;
 };
 
+/** The folder that a command was given as an artifact. Throws a `UserError` (K6053) if it is a model. */
+export function artifactFolder(given: string | undefined): string {
+  const folder = given ?? "";
+  const isFile = existsSync(folder) && statSync(folder).isFile();
+  const isModel = isFile
+    ? /\.[cm]?[jt]s$/.test(folder)
+    : ["model.ts", "model.mts", "model.js", "model.mjs"].some((name) => existsSync(path.join(folder, name)));
+  if (isModel && !existsSync(path.join(folder, "manifest.json"))) throw fail(messages.modelNotArtifact(folder));
+  return folder;
+}
+
 /** Imports the trainer of the artifact in `folder`. Throws a `UserError` (K6052) if it has none. */
 export async function importTrainer(folder: string): Promise<TrainerModule> {
   const file = path.resolve(folder, "trainer.js");
-  if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true) throw fail(messages.noTrainer(folder));
+  if (!existsSync(file) || !statSync(file).isFile()) throw fail(messages.noTrainer(folder));
   register("./resolve-kilnjs-hook.js", import.meta.url);
   const exported: unknown = await import(pathToFileURL(file).href);
   if (!isTrainer(exported)) throw fail(messages.noTrainer(folder));

@@ -2,12 +2,15 @@
  * `kiln compile`: compiles a model file and says what came of it. The model is type-checked beside the compilation, if a
  * TypeScript compiler is installed where it lies; what that finds is shown, and does not stop anything.
  */
+import { existsSync, readdirSync, statSync } from "node:fs";
 import * as path from "node:path";
 import pc from "picocolors";
-import { compileModel, type CompileOptions, type CompileResult } from "../compiler/compile.ts";
+import { compileModel, modelName, type CompileOptions, type CompileResult } from "../compiler/compile.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
+import { elementCount } from "../ir/type.ts";
 import type { OptionValues } from "../runtime/training/option-table.ts";
+import { showsColors } from "../runtime/training/report-error.ts";
 import type { commands } from "./options.ts";
 import { typeCheck } from "./type-check.ts";
 
@@ -25,23 +28,35 @@ export async function runCompile(
     ...(options.dump === undefined ? {} : { dump: options.dump }),
     ...(options.maxMemory === undefined ? {} : { maxMemory: parseSize(options.maxMemory) }),
   };
-  const checking = options.noCheck === true ? undefined : typeCheck(model);
-  const [result, check] = await Promise.all([compileModel(model, compileOptions), checking]);
+  const stop = new AbortController();
+  let check: string | undefined;
+  let result: CompileResult;
+  try {
+    if (options.noCheck !== true) {
+      const note = (found: string | undefined): void => void (check = found);
+      void typeCheck(model, stop.signal).then(note);
+    }
+    result = await compileModel(model, compileOptions);
+  } finally {
+    // The check is an extra: it never takes longer than the compilation.
+    stop.abort();
+  }
   const seconds = (performance.now() - started) / 1000;
   if (options.json === true) {
     process.stdout.write(`${JSON.stringify(jsonReport(result, seconds, check))}\n`);
-  } else {
-    if (check !== undefined && check !== "") process.stderr.write(`${pc.yellow("type check")}\n${check}\n`);
-    process.stdout.write(report(result, seconds));
+    return 0;
   }
+  if (check !== undefined && check !== "") {
+    process.stderr.write(`${pc.createColors(showsColors(process.stderr)).yellow("type check")}\n${check}\n`);
+  }
+  process.stdout.write(report(result, seconds));
   return 0;
 }
 
-/** Name of a model's artifact: its folder's, or its file's where that is not called `model`. */
+/** Folder name for a model's artifact. */
 function defaultName(model: string): string {
-  const { dir, name, ext } = path.parse(path.resolve(model));
-  if (ext === "") return name;
-  return name === "model" ? path.basename(dir) : name;
+  const given = path.resolve(model);
+  return existsSync(given) && statSync(given).isDirectory() ? path.basename(given) : modelName(given);
 }
 
 const units = { "": 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KIB: 2 ** 10, MIB: 2 ** 20, GIB: 2 ** 30 } as const;
@@ -50,32 +65,64 @@ const units = { "": 1, B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KIB: 2 ** 10, MIB: 2 ** 
 function parseSize(text: string): number {
   const match = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i.exec(text.trim());
   const unit = Object.entries(units).find(([name]) => name === match?.[2]?.toUpperCase());
-  if (match === null || unit === undefined) throw fail(messages.badOptionValue("--max-memory", "a size such as 500MB or 2GB", text));
+  if (match === null || unit === undefined)
+    throw fail(messages.badOptionValue("--max-memory", "a size such as 500MB or 2GB", text));
   return Math.floor(Number(match[1]) * unit[1]);
 }
 
+/** What a compilation gave, counted. `operations`: of the entries' graphs after all passes; `values`: of all parameters. */
+function counts({ manifest, reports, kernels }: CompileResult): Readonly<Record<string, number>> {
+  const parameters = manifest.state.values.filter(({ role }) => role === "parameter");
+  const launches = reports.flatMap((entry) => entry.launches);
+  return {
+    parameters: parameters.length,
+    values: parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0),
+    entries: manifest.entries.length,
+    operations: launches.reduce((sum, { computes }) => sum + computes.length, 0),
+    launches: launches.length,
+    kernels,
+  };
+}
+
 function report(result: CompileResult, seconds: number): string {
-  const { manifest, memory, stages, kernels, cached } = result;
+  const { bold } = pc.createColors(showsColors(process.stdout));
+  const { manifest, memory, stages, cached, out } = result;
+  const { parameters, values, entries, operations, launches, kernels } = counts(result);
   const total = Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
   const uses = Object.entries(memory).filter(([, bytes]) => bytes > 0);
-  const launches = result.reports.reduce((sum, { launches: all }) => sum + all.length, 0);
-  const parameters = manifest.state.values.filter(({ role }) => role === "parameter");
-  const values = parameters.reduce((sum, { shape }) => sum + shape.reduce((count, extent) => count * extent, 1), 0);
   const lines = [
-    ["traced", `${manifest.name}: ${parameters.length} parameters, ${values} values, ${manifest.entries.length} entries`],
-    ["fused", `${launches} launches of ${kernels} kernels`],
+    ["traced", `${manifest.name}: ${parameters} parameters, ${values} values, ${entries} entries`],
+    ["fused", `${operations} operations -> ${kernels} kernels, ${launches} launches`],
     ["memory", `peak ${size(total)} = ${uses.map(([use, bytes]) => `${use} ${size(bytes)}`).join(" + ")}`],
-    ["built", `${manifest.target.name}${cached ? ", from the cache" : ""}`],
     ["times", stages.map(({ stage, seconds: each }) => `${stage} ${each.toFixed(2)}`).join(", ")],
-    ["wrote", `${result.out}  ${seconds.toFixed(2)} s`],
-    ["next", `node ${path.join(result.out, "trainer.js")}`],
+    ["wrote", `${out}: ${filesIn(out).join(" ")}`],
+    ["", `${seconds.toFixed(2)} s${cached ? ", objects from the cache" : ""}`],
+    ...(manifest.training === null ? [] : [["next", `node ${path.join(out, "trainer.js")}`]]),
   ];
-  return `${lines.map(([title = "", text]) => `${pc.bold(title.padEnd(8))} ${text}`).join("\n")}\n`;
+  return `${lines.map(([title = "", text]) => `${bold(title.padEnd(8))} ${text}`).join("\n")}\n`;
 }
 
 function jsonReport(result: CompileResult, seconds: number, check: string | undefined): object {
-  const { out, manifest, memory, stages, kernels, cached } = result;
-  return { out, name: manifest.name, target: manifest.target, memory, kernels, cached, stages, seconds, typeCheck: check ?? null };
+  const { out, manifest, memory, stages, cached } = result;
+  const { name, target } = manifest;
+  return {
+    out,
+    name,
+    target,
+    ...counts(result),
+    memory,
+    cached,
+    stages,
+    seconds,
+    files: filesIn(out),
+    typeCheck: check ?? null,
+  };
+}
+
+/** What lies in a folder; folders end with a slash. */
+function filesIn(folder: string): string[] {
+  const entries = readdirSync(folder, { withFileTypes: true });
+  return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).toSorted();
 }
 
 /** Bytes for people, in decimal units. */

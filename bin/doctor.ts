@@ -52,7 +52,9 @@ export async function examine(): Promise<Finding[]> {
     await look("cache", true, async () => {
       const cache = await openCache();
       await closeCache(cache);
-      return cache.lasting ? cache.folder : `${cache.folder}, for this run only: set KILN_CACHE to a folder that can be written`;
+      return cache.lasting
+        ? cache.folder
+        : `${cache.folder}, for this run only: set KILN_CACHE to a folder that can be written`;
     }),
     await look("C compiler", true, async () => {
       const cache = await openCache();

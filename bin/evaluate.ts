@@ -4,24 +4,28 @@ import * as messages from "../ir/diagnostic/messages.ts";
 import { evaluateLoader, type Evaluation } from "../runtime/training/evaluate.ts";
 import type { OptionValues } from "../runtime/training/option-table.ts";
 import { loadTrained, makeLoaders } from "../runtime/training/trained-weights.ts";
-import { importTrainer } from "./artifact-module.ts";
+import { artifactFolder, importTrainer } from "./artifact-module.ts";
 import type { commands } from "./options.ts";
 
 /** Runs `kiln eval`. */
 export async function runEvaluate(
-  [artifact = ""]: readonly string[],
+  [given]: readonly string[],
   options: OptionValues<typeof commands.eval.options>,
 ): Promise<number> {
+  const artifact = artifactFolder(given);
   const { data } = await importTrainer(artifact);
   const trained = await loadTrained(artifact, options);
   try {
     const { program, file } = trained;
     const { name, entries } = program.manifest;
     if (!entries.some((entry) => entry.name.startsWith("evaluate"))) {
-      throw fail(messages.entryMissing(name, "evaluate", "Define evalStep in defineTraining, and compile the model again."));
+      throw fail(
+        messages.entryMissing(name, "evaluate", "Define evalStep in defineTraining, and compile the model again."),
+      );
     }
     const loaders = await makeLoaders(trained, data, options.data);
-    const names = options.loader === undefined ? [...loaders.keys()].filter((each) => each !== "train") : [options.loader];
+    const names =
+      options.loader === undefined ? [...loaders.keys()].filter((each) => each !== "train") : [options.loader];
     if (options.json !== true) process.stderr.write(`Weights of ${file}\n`);
     for (const each of names) {
       const loader = loaders.get(each);

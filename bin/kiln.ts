@@ -8,7 +8,12 @@ import * as path from "node:path";
 import { Command, CommanderError } from "commander";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
-import { parseCommandLine, type CommandSpec, type OptionTable, type OptionValues } from "../runtime/training/option-table.ts";
+import {
+  parseCommandLine,
+  type CommandSpec,
+  type OptionTable,
+  type OptionValues,
+} from "../runtime/training/option-table.ts";
 import { beCommand, describeError, exitCodeOf, showsColors } from "../runtime/training/report-error.ts";
 import { commands, type CommandName } from "./options.ts";
 import { kilnVersion } from "./version.ts";

@@ -81,9 +81,8 @@ export const commands = {
   inspect: command({
     name: "kiln inspect",
     doc: "Shows what the compiler did: costs of every launch, any stage, any kernel, the memory plan.",
-    arguments: [artifact],
+    arguments: [artifact, { name: "stage", doc: `what to print: ${Object.keys(stages).join(", ")}`, required: false }],
     options: {
-      stage: { kind: "choice", choices: Object.keys(stages), doc: "print a stage instead of the overview" },
       entry: { kind: "text", value: "NAME", doc: "only this entry, such as train@64" },
       kernel: { kind: "text", value: "NAME", doc: "print a kernel: cost, loops and source" },
       json,

@@ -10,17 +10,18 @@ import type { Tensorlike } from "../runtime/data/tensorlike.ts";
 import type { OptionValues } from "../runtime/training/option-table.ts";
 import { loadTrained, makeLoaders, type TrainedWeights } from "../runtime/training/trained-weights.ts";
 import { newTypedArray, type TypedArray } from "../runtime/typed-array.ts";
-import { importTrainer } from "./artifact-module.ts";
+import { artifactFolder, importTrainer } from "./artifact-module.ts";
 import type { commands } from "./options.ts";
 import { readTensors } from "./read-tensors.ts";
 
 type PredictOptions = OptionValues<typeof commands.predict.options>;
 
 /** Runs `kiln predict`. */
-export async function runPredict([artifact = ""]: readonly string[], options: PredictOptions): Promise<number> {
+export async function runPredict([given]: readonly string[], options: PredictOptions): Promise<number> {
   if (options.input === undefined && options.index === undefined) {
     throw fail(messages.badUsage("nothing to predict: give --input FILE, --index N, or both", "kiln predict"));
   }
+  const artifact = artifactFolder(given);
   const trained = await loadTrained(artifact, options);
   try {
     const { manifest } = trained.program;
@@ -55,9 +56,11 @@ function fieldsOfFile(file: string, buffers: readonly ManifestBuffer[], index: n
   const tensors = readTensors(file);
   return buffers.map((buffer) => {
     const expected = { dtype: buffer.dtype, shape: buffer.shape.slice(1) };
-    const tensor = tensors.get(buffer.name) ?? (tensors.size === 1 && buffers.length === 1 ? [...tensors.values()][0] : undefined);
+    const tensor =
+      tensors.get(buffer.name) ?? (tensors.size === 1 && buffers.length === 1 ? [...tensors.values()][0] : undefined);
     const wanted = `${formatType(expected)} as \`${buffer.name}\`, alone or in a batch`;
-    if (tensor === undefined) throw fail(messages.badPredictInput(file, wanted, `tensors ${[...tensors.keys()].join(", ")}`));
+    if (tensor === undefined)
+      throw fail(messages.badPredictInput(file, wanted, `tensors ${[...tensors.keys()].join(", ")}`));
     const batch = batched(tensor, expected.shape);
     if (batch === undefined || tensor.dtype !== expected.dtype) {
       throw fail(messages.badPredictInput(file, wanted, formatType(tensor)));

@@ -15,7 +15,9 @@ import { typedArray } from "../runtime/typed-array.ts";
 export function readTensors(file: string): Map<string, Tensorlike> {
   if (file.endsWith(".safetensors")) {
     const { tensors } = readSafetensors(file);
-    return new Map([...tensors].map(([name, { dtype, shape, bytes }]) => [name, { dtype, shape, data: typedArray(dtype, bytes) }]));
+    return new Map(
+      [...tensors].map(([name, { dtype, shape, bytes }]) => [name, { dtype, shape, data: typedArray(dtype, bytes) }]),
+    );
   }
   return new Map([["", file.endsWith(".npy") ? parseNpy(readBytes(file), file) : readIdx(file)]]);
 }
@@ -43,7 +45,8 @@ const npyTypes: Readonly<Record<string, DType>> = {
 
 /** The array in the bytes of a .npy file (numpy.lib.format). `file` names it in errors. */
 export function parseNpy(bytes: Uint8Array, file: string): Tensorlike {
-  const refuse = (got: string): Error => fail(messages.badPredictInput(file, "a .npy file: little-endian, in C order", got));
+  const refuse = (got: string): Error =>
+    fail(messages.badPredictInput(file, "a .npy file: little-endian, in C order", got));
   if (bytes.length < 12 || Buffer.from(bytes.subarray(0, 6)).toString("latin1") !== "\u0093NUMPY") {
     throw refuse("bytes that do not begin as one");
   }

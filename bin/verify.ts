@@ -3,9 +3,16 @@
  * and its gradients against finite differences, all on random numbers at the artifact's own shapes.
  */
 import pc from "picocolors";
-import { buildKernelLibrary, checkGradients, readArtifact, type GradientCheck, type KernelLibraryOptions } from "../compiler/verify.ts";
+import {
+  buildKernelLibrary,
+  checkGradients,
+  readArtifact,
+  type GradientCheck,
+  type KernelLibraryOptions,
+} from "../compiler/verify.ts";
 import { Generator } from "../ir/random/generator.ts";
 import { loadNative } from "../runtime/native.ts";
+import { showsColors } from "../runtime/training/report-error.ts";
 import { checkEntries, type EntryCheck } from "./verify/entries.ts";
 import { checkKernels, type KernelCheck } from "./verify/kernels.ts";
 
@@ -67,12 +74,22 @@ export async function verifyArtifact(folder: string, options: VerifyOptions = {}
 /** A report as text: a line for each check, and how many there were. */
 export function formatVerify(report: VerifyReport): string {
   const { kernels, entries, gradients } = report;
-  const lines = [...kernels.map(kernelLine), ...entries.map(entryLine), ...gradients.map(gradientLine), ...summary(report)];
+  const lines = [
+    ...kernels.map(kernelLine),
+    ...entries.map(entryLine),
+    ...gradients.map(gradientLine),
+    ...summary(report),
+  ];
   return lines.join("\n");
 }
 
+/** Lines are for stdout. */
+function colors(): ReturnType<typeof pc.createColors> {
+  return pc.createColors(showsColors(process.stdout));
+}
+
 function mark(ok: boolean): string {
-  return ok ? pc.green("ok     ") : pc.red("DIFFERS");
+  return ok ? colors().green("ok     ") : colors().red("DIFFERS");
 }
 
 function kernelLine(check: KernelCheck): string {
@@ -105,11 +122,18 @@ function gradientLine({ agrees, entry, output, states, analytic, numeric }: Grad
 }
 
 function summary({ kernels, entries, gradients, gradientsLeftOut, ok }: VerifyReport): string[] {
-  const wrong = [...kernels, ...entries].filter((check) => !check.ok).length + gradients.filter((check) => !check.agrees).length;
+  const wrong =
+    [...kernels, ...entries].filter((check) => !check.ok).length + gradients.filter((check) => !check.agrees).length;
   const done = entries.filter(({ leftOut }) => leftOut === undefined).length;
   const counts = `${kernels.length} kernels, ${done} entries, ${gradients.length} gradients checked`;
-  const left = gradientsLeftOut.length === 0 ? [] : [`left    gradients by ${gradientsLeftOut.join(", ")}: no time for them`];
-  return [...left, ok ? pc.green(`${counts}: all agree`) : pc.red(`${counts}: ${wrong} ${wrong === 1 ? "differs" : "differ"}`)];
+  const left =
+    gradientsLeftOut.length === 0 ? [] : [`left    gradients by ${gradientsLeftOut.join(", ")}: no time for them`];
+  return [
+    ...left,
+    ok
+      ? colors().green(`${counts}: all agree`)
+      : colors().red(`${counts}: ${wrong} ${wrong === 1 ? "differs" : "differ"}`),
+  ];
 }
 
 function shortNumber(value: number): string {

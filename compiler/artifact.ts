@@ -3,8 +3,9 @@
  * aside and moved into place at the end, so that a compile which is killed leaves the old artifact or none.
  */
 import { createHash } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import type { Manifest, ManifestTraining } from "../ir/artifact/manifest.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
@@ -102,7 +103,9 @@ export function memoryReport(
 }
 
 /** Writes an artifact to a folder, replacing what was there. */
-export async function writeArtifact(folder: string, manifest: Manifest, files: ArtifactFiles): Promise<void> {
+export async function writeArtifact(given: string, manifest: Manifest, files: ArtifactFiles): Promise<void> {
+  const folder = resolve(given);
+  await checkOutput(given);
   const hashes: Record<string, string> = {};
   for (const [path, contents] of [...files].toSorted(([a], [b]) => (a < b ? -1 : 1)))
     hashes[path] = createHash("sha256").update(contents).digest("hex");
@@ -124,10 +127,39 @@ export async function writeArtifact(folder: string, manifest: Manifest, files: A
   } catch (error) {
     await rm(aside, { recursive: true, force: true }).catch(() => undefined);
     throw fail(
-      messages.artifactNotWritable(folder, error instanceof Error ? error.message : String(error)),
+      messages.artifactNotWritable(given, error instanceof Error ? error.message : String(error)),
       undefined,
       error,
     );
+  }
+}
+
+/**
+ * Refuses a place for an artifact whose contents are not ours to replace: a file, or a folder that holds other things than
+ * an artifact. Called before the work begins, too, so that a mistake is found at once.
+ *
+ * @throws UserError K1607.
+ */
+export async function checkOutput(folder: string): Promise<void> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOTDIR" && existsSync(folder)) throw fail(messages.outputTaken(folder, "a file"));
+    return; // not there, or not to be read: writing will tell
+  }
+  if (names.length === 0 || (names.includes("manifest.json") && (await isArtifact(join(folder, "manifest.json"))))) return;
+  throw fail(messages.outputTaken(folder, `a folder with ${names.toSorted().slice(0, 3).join(", ")}`));
+}
+
+/** Whether a manifest is one of ours, of any version. */
+async function isArtifact(file: string): Promise<boolean> {
+  try {
+    const manifest: unknown = JSON.parse(await readFile(file, "utf8"));
+    return typeof manifest === "object" && manifest !== null && "kiln" in manifest && "entries" in manifest;
+  } catch {
+    return false; // damaged, or another program's
   }
 }
 

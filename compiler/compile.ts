@@ -3,7 +3,7 @@
  * architecture; each is timed, and its result can be dumped.
  */
 import { createRequire } from "node:module";
-import { basename, dirname, join, relative, resolve } from "node:path";
+import { basename, dirname, join, parse, relative, resolve } from "node:path";
 import { mkdir, writeFile } from "node:fs/promises";
 import { emitC, type CProgram } from "../codegen/targets/c/emit.ts";
 import { generateTrainer } from "../codegen/trainer/trainer.ts";
@@ -15,7 +15,7 @@ import { printGraph } from "../ir/print.ts";
 import { printKernel } from "../ir/loop/print.ts";
 import { entryLabel } from "../ir/program.ts";
 import { printProgram } from "../ir/program-print.ts";
-import { createManifest, libraryPath, memoryReport, writeArtifact, type ArtifactFiles } from "./artifact.ts";
+import { checkOutput, createManifest, libraryPath, memoryReport, writeArtifact, type ArtifactFiles } from "./artifact.ts";
 import { buildC, type CLibrary } from "./build/c.ts";
 import { closeCache, openCache } from "./build/cache.ts";
 import { cpuProfile } from "./build/features.ts";
@@ -60,14 +60,21 @@ export type CompileResult = {
 /** Compiles the training definition in a model file (or in `model.ts` of a folder). */
 export async function compileModel(path: string, options: CompileOptions): Promise<CompileResult> {
   const clock = new Clock();
+  await checkOutput(options.out);
   const model = await clock.time("load", () => loadModel(path));
   const root = dirname(model.file);
   const loaders = await clock.time("data", () => describeLoaders(model.definition, root));
   const traced = await clock.time("trace", () => traceTraining(model.definition, loaders, { root }));
-  const name = basename(dirname(model.file)) || basename(model.file, ".ts");
+  const name = modelName(model.file);
   const command = options.command ?? `kiln compile ${relative(process.cwd(), resolve(path))}`;
   const extra = (manifest: Manifest): Promise<Record<string, string>> => trainerFiles(model.file, manifest);
   return compileProgram(traced, { ...options, name, command }, clock, extra);
+}
+
+/** What the program of a model file is called: after its folder if the file is called `model`, else after the file. */
+export function modelName(file: string): string {
+  const { dir, name } = parse(file);
+  return name === "model" ? basename(dir) || name : name;
 }
 
 /** Compiles a traced program. Throws `UserError`s of the model, and `TargetError`s of the C compiler. */

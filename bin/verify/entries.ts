@@ -119,7 +119,14 @@ async function checkEntry(program: Program, entry: TracedEntry, random: Generato
   const stable = stableOnes(entry.graph, environment, contents, { random, results, differences });
   const unstable = differences.length - stable.length;
   const [difference] = stable;
-  return { entry: label, elements, worstError, unstable, ok: difference === undefined, ...(difference === undefined ? {} : { difference }) };
+  return {
+    entry: label,
+    elements,
+    worstError,
+    unstable,
+    ok: difference === undefined,
+    ...(difference === undefined ? {} : { difference }),
+  };
 }
 
 /** One result, with what a state was before. */
@@ -140,7 +147,15 @@ function resultsOf(
   const result = (kind: "output" | "state", name: string, { type }: Node, expected: Elements | undefined): Result[] => {
     const actual = got(kind, name);
     if (expected === undefined || actual === undefined) return [];
-    return [{ where: `${kind} ${name}`, type, got: actual, expected, before: kind === "state" ? states.get(name) : undefined }];
+    return [
+      {
+        where: `${kind} ${name}`,
+        type,
+        got: actual,
+        expected,
+        before: kind === "state" ? states.get(name) : undefined,
+      },
+    ];
   };
   return [
     ...graph.outputs.flatMap(({ name, value }) => result("output", name, value, outputs.get(name))),
@@ -186,14 +201,22 @@ type StabilityContext = {
 };
 
 /** Those differences whose expected value stays what it is when states and inputs change by a millionth. */
-function stableOnes(graph: Graph, environment: Environment, contents: Contents, context: StabilityContext): Difference[] {
+function stableOnes(
+  graph: Graph,
+  environment: Environment,
+  contents: Contents,
+  context: StabilityContext,
+): Difference[] {
   const { random, results, differences } = context;
   let stable = [...differences];
   for (let repeat = 0; repeat < 2 && stable.length > 0; repeat++) {
     const moved = (values: Elements): Elements => values.map((x) => x * (1 + nudge * (2 * random.nextFloat24() - 1)));
     const states = new Map([...contents.states].map(([name, values]) => [name, moved(values)]));
-    const again = resultsOf(graph, interpret(graph, { ...environment, ...contents.environment(), states }), states, (kind, name) =>
-      results.find(({ where }) => where === `${kind} ${name}`)?.got,
+    const again = resultsOf(
+      graph,
+      interpret(graph, { ...environment, ...contents.environment(), states }),
+      states,
+      (kind, name) => results.find(({ where }) => where === `${kind} ${name}`)?.got,
     );
     const values = new Map(again.map(({ where, expected }) => [where, expected]));
     stable = stable.filter(({ where, element, expected, result }) => {
@@ -213,7 +236,10 @@ function prepare(program: Program, entry: TracedEntry, random: Generator, seed: 
   program.loadStateDict(weights);
   program.loadOptimizerState(slots);
   const states = new Map(
-    [...weights, ...slots].map(([name, { data }]) => [name, Float64Array.from({ length: data.length }, (_, i) => numberAt(data, i))]),
+    [...weights, ...slots].map(([name, { data }]) => [
+      name,
+      Float64Array.from({ length: data.length }, (_, i) => numberAt(data, i)),
+    ]),
   );
   const bounds = indexBounds(entry.graph);
   const make = (type: TensorType, leaf: Node): TypedArray => randomArray(type, bounds.get(leaf), random);
@@ -227,13 +253,17 @@ function prepare(program: Program, entry: TracedEntry, random: Generator, seed: 
     if (kind === "input") {
       const data = make(type, leaf);
       inputs.set(name, data);
-      batchValues.set(name, Float64Array.from({ length: data.length }, (_, i) => numberAt(data, i)));
+      batchValues.set(
+        name,
+        Float64Array.from({ length: data.length }, (_, i) => numberAt(data, i)),
+      );
     } else {
       const sample = type.shape.slice(1);
       const data = make({ dtype: type.dtype, shape: [datasetRows, ...sample] }, leaf);
       datasets.set(name, { data, rows: datasetRows });
       const row = elementCount(sample);
-      const gathered = (_: unknown, i: number): number => numberAt(data, at(indices, Math.floor(i / row)) * row + (i % row));
+      const gathered = (_: unknown, i: number): number =>
+        numberAt(data, at(indices, Math.floor(i / row)) * row + (i % row));
       batchValues.set(name, Float64Array.from({ length: indices.length * row }, gathered));
     }
   }
@@ -260,7 +290,11 @@ function disturbed(
     [...tensors].map(([name, { dtype, shape, data }]) => {
       const changed = newTypedArray(dtype, data.length);
       for (let i = 0; i < data.length; i++)
-        setNumber(changed, i, isFloat(dtype) ? change(numberAt(data, i)) : numberAt(data, i) + Math.floor(random.nextFloat24() * 2));
+        setNumber(
+          changed,
+          i,
+          isFloat(dtype) ? change(numberAt(data, i)) : numberAt(data, i) + Math.floor(random.nextFloat24() * 2),
+        );
       return [name, { dtype, shape, data: changed }];
     }),
   );

@@ -59,8 +59,10 @@ export function kernelMemory(
     const size = param.size === unboundedSize ? datasetRows * rowElements : param.size;
     const native = allocated(addon, param.dtype, size);
     if (role === "generator") seed(native, random);
-    else if (role === "status") native.fill(0 as never); // zero of either number type
-    else if (param.access === "write") native.fill(mark(native) as never); // likewise
+    else if (role === "status")
+      native.fill(0 as never); // zero of either number type
+    else if (param.access === "write")
+      native.fill(mark(native) as never); // likewise
     else fillRandom(native, param.dtype, random, positive);
     if (param.access === "read") return { param, role, native, reference: native, first: undefined };
     return { param, role, native, reference: native.slice(), first: native.slice() };

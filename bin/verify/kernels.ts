@@ -58,6 +58,9 @@ const raceLimit = 2 ** 22;
 /** What the interpreter does of a task, in floating-point operations, for each millisecond it has for the kernel. */
 const workPerMillisecond = 2000;
 
+/** A first task that takes this many times as long as a kernel may is the only one. */
+const patience = 4;
+
 /** Into how many places a sample of tasks is spread. */
 const samplePlaces = 8;
 
@@ -98,7 +101,8 @@ function checkKernel(kernel: Kernel, context: KernelContext): KernelCheck {
   const about = { kernel: kernel.name, doc: kernel.doc, tasks: kernel.tasks };
   try {
     const plain = trial(kernel, context, false);
-    const second = plain.undefinedResults > 0 && plain.difference === undefined ? trial(kernel, context, true) : undefined;
+    const second =
+      plain.undefinedResults > 0 && plain.difference === undefined ? trial(kernel, context, true) : undefined;
     const difference = plain.difference ?? second?.difference;
     return {
       ...about,
@@ -132,7 +136,12 @@ function trial(kernel: Kernel, { addon, run, uses, options }: KernelContext, pos
   run(buffers);
   const all = tasks === kernel.tasks && parts.every((part) => part.kernel.body === kernel.body);
   const written = buffers.filter(({ first, role }) => first !== undefined && role !== "status");
-  const terms = kernel.flops / Math.max(1, written.reduce((sum, { native }) => sum + native.length, 0));
+  const terms =
+    kernel.flops /
+    Math.max(
+      1,
+      written.reduce((sum, { native }) => sum + native.length, 0),
+    );
   const found = compare(written, all, terms);
   if (found.differences.length === 0) return { ...found, tasks, unstable: 0, difference: undefined };
   const stable = stableOnes(kernel, { buffers, parts, terms, random: options.random }, found.differences);
@@ -150,7 +159,7 @@ function runNative(native: NativeProgram, place: number, threads: number, buffer
 function interpretSample(kernel: Kernel, buffers: readonly KernelBuffer[], milliseconds: number): Part[] {
   const arrays = Object.fromEntries(buffers.map(({ param, reference }) => [param.name, reference]));
   const elements = buffers.reduce((sum, { native }) => sum + native.length, 0);
-  const cuts = chooseCuts(kernel, workPerMillisecond * milliseconds).filter((cut) => isSound(kernel, cut, buffers));
+  const cuts = soundCuts(kernel, buffers, workPerMillisecond * milliseconds);
   const sides = { first: shorten(kernel, cuts, "first"), last: shorten(kernel, cuts, "last") };
   const start = performance.now();
   const parts: Part[] = [];
@@ -162,9 +171,9 @@ function interpretSample(kernel: Kernel, buffers: readonly KernelBuffer[], milli
   };
   let each = timed(0, 1, "first");
   // The first run also warms up; the second is a better measure.
-  if (kernel.tasks > 1) each = timed(kernel.tasks - 1, kernel.tasks, "last");
+  if (kernel.tasks > 1 && each < patience * milliseconds) each = timed(kernel.tasks - 1, kernel.tasks, "last");
   const left = kernel.tasks - 2;
-  if (left <= 0) return parts;
+  if (left <= 0 || each > milliseconds) return parts;
   const affordable = Math.floor((milliseconds - (performance.now() - start)) / Math.max(each, 1e-3));
   if (affordable >= left) {
     timed(1, kernel.tasks - 1, "first");
@@ -179,20 +188,23 @@ function interpretSample(kernel: Kernel, buffers: readonly KernelBuffer[], milli
 }
 
 /**
- * Whether what the kept iterations of a loop write stays what it is when one more iteration is run: if not, elements are
- * put together by several iterations. Seen on the first task, for both ends of the loop, with all other loops cut short.
+ * The cuts that change nothing about the elements that are still written. A kernel that reads what it writes may put an
+ * element together in several iterations; that is seen by running one iteration more, on the first task.
  */
-function isSound(kernel: Kernel, cut: Cut, buffers: readonly KernelBuffer[]): boolean {
-  const others = chooseCuts(kernel, 1).filter(({ depth }) => depth !== cut.depth);
-  const interpreted = (keep: number, side: Side): ReadonlyMap<string, LoopArray> => {
+function soundCuts(kernel: Kernel, buffers: readonly KernelBuffer[], work: number): Cut[] {
+  const cuts = chooseCuts(kernel, work);
+  const updated = buffers.filter(({ param }) => param.access === "readwrite");
+  if (updated.length === 0 || cuts.length === 0) return cuts;
+  const interpreted = (kept: readonly Cut[]): ReadonlyMap<string, LoopArray> => {
     const arrays = new Map(buffers.map(({ param, native, first }) => [param.name, first?.slice() ?? native]));
     const options: InterpretOptions = { begin: 0, end: 1, draw: drawNumbers, races: false };
-    interpretKernel(shorten(kernel, [...others, { ...cut, keep }], side), Object.fromEntries(arrays), options);
+    interpretKernel(shorten(kernel, kept, "first"), Object.fromEntries(arrays), options);
     return arrays;
   };
-  return (["first", "last"] as const).every((side) => {
-    const [short, long] = [interpreted(cut.keep, side), interpreted(cut.keep + 1, side)];
-    return buffers.every(({ param, first }) => {
+  const short = interpreted(cuts);
+  return cuts.filter((cut) => {
+    const long = interpreted(cuts.map((each) => (each === cut ? { ...cut, keep: cut.keep + 1 } : each)));
+    return updated.every(({ param, first }) => {
       const [before, after] = [short.get(param.name), long.get(param.name)];
       if (first === undefined || before === undefined || after === undefined) return true;
       for (let i = 0; i < first.length; i++)
@@ -212,7 +224,9 @@ function drawNumbers(draw: Draw, state: LoopArray, count: number): ArrayLike<num
   return numbers;
 }
 
-type Comparison = Pick<Trial, "elements" | "undefinedResults" | "worst"> & { readonly differences: readonly Difference[] };
+type Comparison = Pick<Trial, "elements" | "undefinedResults" | "worst"> & {
+  readonly differences: readonly Difference[];
+};
 
 /** Compares what was written: all elements if all tasks were interpreted, else those that the interpreter changed. */
 function compare(written: readonly KernelBuffer[], all: boolean, terms: number): Comparison {
@@ -261,7 +275,10 @@ function stableOnes(kernel: Kernel, context: StabilityContext, differences: read
     for (const { kernel, begin, end } of parts) interpretKernel(kernel, arrays, { ...options, begin, end });
     stable = stable.filter(({ where, element, expected }) => {
       const array = nudged.get(where);
-      const { dtype } = at(kernel.buffers, kernel.buffers.findIndex(({ name }) => name === where));
+      const { dtype } = at(
+        kernel.buffers,
+        kernel.buffers.findIndex(({ name }) => name === where),
+      );
       return array !== undefined && distance(numberAt(array, element), expected) <= tolerance(dtype, expected, terms);
     });
   }

@@ -11,7 +11,7 @@ type Loop = Extract<Stmt, { kind: "for" }>;
 
 /** Which iterations of a loop are kept. */
 export type Cut = {
-  /** How deep the loop lies below the loop over tasks; the first is 0. */
+  /** How many loops lie around it. */
   readonly depth: number;
   /** Iterations it has, and how many are kept. */
   readonly count: number;
@@ -47,10 +47,7 @@ export function shorten(kernel: Kernel, cuts: readonly Cut[], side: Side): Kerne
     const changed = cut === undefined ? inner : cutLoop(inner, cut, side);
     return body.map((stmt) => (stmt === loop ? changed : stmt));
   };
-  const body = kernel.body.map((stmt) =>
-    stmt.kind === "for" && stmt.mode === "tasks" ? { ...stmt, body: rebuild(stmt.body, 0) } : stmt,
-  );
-  return { ...kernel, body };
+  return { ...kernel, body: rebuild(kernel.body, 0) };
 }
 
 function cutLoop(loop: Loop, { count, keep }: Cut, side: Side): Loop {
@@ -64,11 +61,10 @@ function costOfTask({ flops, tasks, buffers }: Kernel): number {
   return Math.max(flops, elements) / Math.max(1, tasks);
 }
 
-/** The loops directly below that over tasks, each alone in the body of the one before. */
+/** The outermost loops, each alone in the body of the one before; that over tasks is one of them. */
 function outerLoops(kernel: Kernel): Loop[] {
   const loops: Loop[] = [];
-  const tasks = kernel.body.find((stmt): stmt is Loop => stmt.kind === "for" && stmt.mode === "tasks");
-  for (let loop = onlyLoop(tasks?.body ?? []); loop !== undefined; loop = onlyLoop(loop.body)) loops.push(loop);
+  for (let loop = onlyLoop(kernel.body); loop !== undefined; loop = onlyLoop(loop.body)) loops.push(loop);
   return loops;
 }
 

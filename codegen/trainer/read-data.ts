@@ -4,7 +4,15 @@
  * it uses must come from a module or be a plain constant, since the trainer runs without the model file; anything else is
  * a `UserError` (K4008) at its place. Nothing is run, and only this file is parsed.
  */
-import { Node, Project, SyntaxKind, VariableDeclarationKind, type Identifier, type ObjectLiteralExpression, type SourceFile } from "ts-morph";
+import {
+  Node,
+  Project,
+  SyntaxKind,
+  VariableDeclarationKind,
+  type Identifier,
+  type ObjectLiteralExpression,
+  type SourceFile,
+} from "ts-morph";
 import { fail, type SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 
@@ -132,7 +140,10 @@ class DataReader {
       const parent = name.getParent();
       const symbol = Node.isShorthandPropertyAssignment(parent) ? parent.getValueSymbol() : name.getSymbol();
       const declaration = symbol?.getDeclarations()[0];
-      if (declaration === undefined || (node.getPos() <= declaration.getPos() && declaration.getEnd() <= node.getEnd())) {
+      if (
+        declaration === undefined ||
+        (node.getPos() <= declaration.getPos() && declaration.getEnd() <= node.getEnd())
+      ) {
         continue;
       }
       this.#useName(name, declaration, isInType(name));
@@ -140,7 +151,11 @@ class DataReader {
   }
 
   #useName(name: Identifier, declaration: Node | undefined, inType: boolean): void {
-    if (Node.isImportSpecifier(declaration) || Node.isImportClause(declaration) || Node.isNamespaceImport(declaration)) {
+    if (
+      Node.isImportSpecifier(declaration) ||
+      Node.isImportClause(declaration) ||
+      Node.isNamespaceImport(declaration)
+    ) {
       const module = declaration.getFirstAncestorByKindOrThrow(SyntaxKind.ImportDeclaration).getModuleSpecifierValue();
       if (!inType && /^kilnjs($|\/(?!data$|runtime$))/.test(module)) {
         throw this.#notClosed(name, `comes from "${module}", the compiler`);
@@ -201,7 +216,9 @@ function isUsed(declaration: DataImport): boolean {
 }
 
 function isInType(name: Identifier): boolean {
-  return name.getAncestors().some((ancestor) => Node.isTypeNode(ancestor) && !Node.isExpressionWithTypeArguments(ancestor));
+  return name
+    .getAncestors()
+    .some((ancestor) => Node.isTypeNode(ancestor) && !Node.isExpressionWithTypeArguments(ancestor));
 }
 
 /** Whether an expression is made of literals alone. */
@@ -214,6 +231,8 @@ function isConstant(node: Node | undefined): boolean {
   if (Node.isArrayLiteralExpression(node)) return node.getElements().every(isConstant);
   return (
     Node.isObjectLiteralExpression(node) &&
-    node.getProperties().every((property) => Node.isPropertyAssignment(property) && isConstant(property.getInitializer()))
+    node
+      .getProperties()
+      .every((property) => Node.isPropertyAssignment(property) && isConstant(property.getInitializer()))
   );
 }

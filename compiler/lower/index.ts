@@ -45,5 +45,6 @@ function lowerProduct(group: Group, context: LowerContext, schedule: Schedule): 
     vector,
     vectorOperand: { placed: vectorPlaced, buffer: vectorBuffer },
     scalarOperand: { placed: scalarPlaced, buffer: scalarBuffer },
+    split: choice.split,
   });
 }

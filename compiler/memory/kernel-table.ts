@@ -38,6 +38,8 @@ export class KernelTable {
       .filter((part) => part !== "")
       .join("_")
       .replace(/[^A-Za-z0-9]+/g, "_")
+      // Layers of a list are numbered; an identifier cannot begin with a digit.
+      .replace(/^(?=[0-9])/, "layer_")
       .replace(/^_+/, "")
       .slice(0, 40);
     // The layers of a `Sequential` are called 0, 1, …, which no identifier may begin with.

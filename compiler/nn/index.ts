@@ -3,6 +3,7 @@ export { Parameter, Buffer } from "../trace/parameter.ts";
 export { Module, type Layer } from "./module.ts";
 export * from "./layers/activation.ts";
 export * from "./layers/container.ts";
+export * from "./layers/encoder-decoder.ts";
 export * from "./layers/further.ts";
 export { Conv1d, Conv2d, Conv3d, type ConvLayerOptions } from "./layers/conv.ts";
 export { Embedding, Flatten, Identity, Linear, Unflatten } from "./layers/linear.ts";

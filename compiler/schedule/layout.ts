@@ -93,10 +93,11 @@ export function operandsOf(node: Node): [Placed, Placed] {
   ];
 }
 
-/** Products whose result a state write reads element by element: axis k of the product is axis `axes[k]` of the state. */
-export function writtenProducts(
-  graph: Graph,
-): readonly { readonly state: string; readonly product: Node; readonly axes: readonly number[] }[] {
+/** A product whose result a state write reads element by element: its axis k is axis `axes[k]` of the state. */
+export type WrittenProduct = { readonly state: string; readonly product: Node; readonly axes: readonly number[] };
+
+/** All of them in a graph. */
+export function writtenProducts(graph: Graph): readonly WrittenProduct[] {
   return graph.writes.flatMap(({ state, value }) => {
     const { variables, ranges } = axesOf(value.type.shape);
     const read = hasPlace(value) ? [{ node: value, index: variables }] : reach(value, variables, ranges, hasPlace);

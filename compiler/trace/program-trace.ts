@@ -72,6 +72,14 @@ export class ProgramTrace {
     this.init.push(pending);
   }
 
+  /** What `body` makes, without the initialisation steps it records: for modules that start as copies of others. */
+  withoutSteps<T>(body: () => T): T {
+    const count = this.init.length;
+    const made = body();
+    this.init.length = count;
+    return made;
+  }
+
   /** Names a state; two states of one name are the user's mistake. */
   nameState(state: State, name: string): void {
     const other = this.states.find((candidate) => candidate.name === name);

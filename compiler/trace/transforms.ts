@@ -11,13 +11,15 @@ export function transformField(x: Tensor, field: FieldDescription, place: Source
   return field.transforms.reduce(
     (value, transform) =>
       transform.kind === "lambda"
-        ? applyTransform(value, transform)
-        : currentTrace().at(place && { ...place, module: transform.kind }, () => applyTransform(value, transform)),
+        ? applyTransform(value, transform, place)
+        : currentTrace().at(place && { ...place, module: transform.kind }, () =>
+            applyTransform(value, transform, place),
+          ),
     x,
   );
 }
 
-function applyTransform(x: Tensor, transform: TransformDescription): Tensor {
+function applyTransform(x: Tensor, transform: TransformDescription, place: SourceLocation | undefined): Tensor {
   switch (transform.kind) {
     case "toTensor":
       return toPicture(x);
@@ -26,7 +28,7 @@ function applyTransform(x: Tensor, transform: TransformDescription): Tensor {
     case "lambda": {
       // The description cannot name the class of tensors; a lambda is defined to take one.
       const result = (transform.apply as (x: Tensor) => unknown)(x);
-      if (!isTensor(result)) throw fail(messages.badLambda(typeof result), currentTrace().here());
+      if (!isTensor(result)) throw fail(messages.badLambda(typeof result), place);
       return result;
     }
     default:

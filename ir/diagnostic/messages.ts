@@ -1843,6 +1843,7 @@ export function optimizerUnused(name: string): Diagnostic {
 export function noTrainer(folder: string): Diagnostic {
   return user("K6052", `${printable(folder)} has no trainer`, {
     expected: "the folder of an artifact with a trainer.js that exports main and data",
+    got: "a folder without one",
     hint: "Compile a training definition: `kiln compile model.ts --out DIR`.",
   });
 }
@@ -1871,5 +1872,14 @@ export function cpuLacksAssumed(features: readonly string[]): Diagnostic {
     expected: "a compiler whose -march=native fits this CPU",
     got: features.map(printable).join(", "),
     hint: "Name the CPU when you compile: `kiln compile --march x86-64-v3`.",
+  });
+}
+
+/** The place for an artifact holds something else. */
+export function outputTaken(folder: string, got: string): Diagnostic {
+  return user("K1607", `cannot write the artifact to ${printable(folder)}: there is something else`, {
+    expected: "a new or empty folder, or an artifact that is to be replaced",
+    got: printable(got),
+    hint: "Nothing was changed. Choose another folder with --out, or remove what is there.",
   });
 }

@@ -108,7 +108,11 @@ function optionOf(flag: string, spec: OptionSpec): Option {
         parseCount(flag, text, spec.minimum ?? 0),
       );
     case "text":
-      return new Option(`${flag} <${spec.value}>`, spec.doc);
+      return new Option(`${flag} <${spec.value}>`, spec.doc).argParser((text: string) => {
+        // What looks like a flag is one: the value was forgotten.
+        if (/^--[a-z]/.test(text)) throw fail(messages.badOptionValue(flag, spec.value, `nothing, before ${text}`));
+        return text;
+      });
     case "optionalText":
       return new Option(`${flag} [${spec.value}]`, spec.doc);
     case "choice":

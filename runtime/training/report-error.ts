@@ -29,7 +29,8 @@ export function exitCodeOf(error: unknown): number {
 
 /** Whether text for `stream` may have colours: only on a terminal that shows them, and not if `NO_COLOR` says so. */
 export function showsColors(stream: NodeJS.WriteStream): boolean {
-  return stream.isTTY && (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
+  if (!stream.isTTY) return false;
+  return (process.env["NO_COLOR"] ?? "") === "" && process.env["TERM"] !== "dumb";
 }
 
 /**

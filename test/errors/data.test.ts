@@ -73,7 +73,13 @@ const files: readonly Mistake[] = [
   {
     mistake: "a truncated file of pictures",
     files: pictures({ [picturesFile]: idx([6, 2, 2]).subarray(0, 30) }),
-    error: { code: "K2027", what: "train-images", expected: "40 bytes for u8[6,2,2]", got: "30 bytes", hint: "fetch it again" },
+    error: {
+      code: "K2027",
+      what: "train-images",
+      expected: "40 bytes for u8[6,2,2]",
+      got: "30 bytes",
+      hint: "fetch it again",
+    },
   },
   {
     mistake: "an empty file of labels",
@@ -88,7 +94,13 @@ const files: readonly Mistake[] = [
   {
     mistake: "a picture where an IDX file belongs",
     files: pictures({ [picturesFile]: Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10) }),
-    error: { code: "K2024", what: "train-images", expected: "two zero bytes", got: "89 50 4e 47", hint: "IDX is the format" },
+    error: {
+      code: "K2024",
+      what: "train-images",
+      expected: "two zero bytes",
+      got: "89 50 4e 47",
+      hint: "IDX is the format",
+    },
   },
   {
     mistake: "an unknown element type",
@@ -136,7 +148,13 @@ const loaders: readonly Mistake[] = [
   {
     mistake: "an option in PyTorch's spelling",
     files: own(good, made("{ batch_size: 2 } as never")),
-    error: { code: "K2001", what: "batch_size", expected: "batchSize", got: "unknown", hint: "Did you mean `batchSize`" },
+    error: {
+      code: "K2001",
+      what: "batch_size",
+      expected: "batchSize",
+      got: "unknown",
+      hint: "Did you mean `batchSize`",
+    },
   },
   {
     mistake: "a sampler and shuffle",
@@ -180,12 +198,18 @@ const loaders: readonly Mistake[] = [
   },
   {
     mistake: "fields of different lengths",
-    files: own(good, "new DataLoader(/*here*/new TensorDataset({ data: new Float32Array(24), shape: [6, 4] }, new BigInt64Array(5)), { batchSize: 2 })"),
+    files: own(
+      good,
+      "new DataLoader(/*here*/new TensorDataset({ data: new Float32Array(24), shape: [6, 4] }, new BigInt64Array(5)), { batchSize: 2 })",
+    ),
     error: { code: "K2014", expected: "the same first extent", got: "f32[6,4], i64[5]", hint: "sample i" },
   },
   {
     mistake: "data sets that cannot be joined",
-    files: own(good, "new DataLoader(/*here*/new ConcatDataset([new TensorDataset(new Float32Array(3)), new TensorDataset(new BigInt64Array(3))]), { batchSize: 2 })"),
+    files: own(
+      good,
+      "new DataLoader(/*here*/new ConcatDataset([new TensorDataset(new Float32Array(3)), new TensorDataset(new BigInt64Array(3))]), { batchSize: 2 })",
+    ),
     error: { code: "K2015", what: "part 1", expected: "f32", got: "i64", hint: "same fields" },
   },
   {
@@ -195,23 +219,45 @@ const loaders: readonly Mistake[] = [
   },
   {
     mistake: "a function where a transform belongs",
-    files: own(good, "new DataLoader(/*here*/new TensorDataset([new Float32Array(6)], { transform: ((x: number) => x) as never }), { batchSize: 2 })"),
+    files: own(
+      good,
+      "new DataLoader(/*here*/new TensorDataset([new Float32Array(6)], { transform: ((x: number) => x) as never }), { batchSize: 2 })",
+    ),
     error: { code: "K2016", expected: "transforms.toTensor", got: "function", hint: "transforms.lambda" },
   },
   {
     mistake: "a transform that returns nothing",
-    files: own(good, "new DataLoader(new TensorDataset([{ data: new Float32Array(24), shape: [6, 4] }, new BigInt64Array(6)], { transform: transforms.lambda(((x: never) => { x; }) as never) }), { batchSize: 2 })"),
-    error: { code: "K1307", what: "lambda", expected: "returns a tensor", got: "undefined", hint: "transforms.lambda((x)" },
+    files: own(
+      good,
+      "new DataLoader(new TensorDataset([{ data: new Float32Array(24), shape: [6, 4] }, new BigInt64Array(6)], { transform: transforms.lambda(((x: never) => { x; }) as never) }), { batchSize: 2 })",
+    ),
+    error: {
+      code: "K1307",
+      what: "lambda",
+      expected: "returns a tensor",
+      got: "undefined",
+      hint: "transforms.lambda((x)",
+    },
   },
   {
     mistake: "a stream of unknown length",
-    files: own("  *[Symbol.iterator](): Iterator<Sample> { yield [Float32Array.of(1, 2, 3, 4), 1]; }", "{ batchSize: 2 }", "IterableDataset"),
+    files: own(
+      "  *[Symbol.iterator](): Iterator<Sample> { yield [Float32Array.of(1, 2, 3, 4), 1]; }",
+      "{ batchSize: 2 }",
+      "IterableDataset",
+    ),
     error: { code: "K2017", expected: "`length`", got: "none", hint: "one pass" },
   },
   {
     mistake: "fewer samples than one batch, with dropLast",
     files: own(good, "{ batchSize: 8, dropLast: true }"),
-    error: { code: "K4005", what: "train", expected: "at least one batch", got: "6 samples in batches of 8", hint: "dropLast" },
+    error: {
+      code: "K4005",
+      what: "train",
+      expected: "at least one batch",
+      got: "6 samples in batches of 8",
+      hint: "dropLast",
+    },
   },
 ];
 

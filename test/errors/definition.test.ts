@@ -55,7 +55,13 @@ describe("mistakes: model files and definitions", () => {
     {
       mistake: "a mistyped name at the top",
       files: edited("class Net", "const size = /*here*/sise * 2;\nclass Net"),
-      error: { code: "K1311", what: "sise", expected: "can be imported", got: "ReferenceError", hint: "outside of functions" },
+      error: {
+        code: "K1311",
+        what: "sise",
+        expected: "can be imported",
+        got: "ReferenceError",
+        hint: "outside of functions",
+      },
     },
     {
       mistake: "no default export",
@@ -72,7 +78,8 @@ describe("mistakes: model files and definitions", () => {
     {
       mistake: "a definition of another copy of the library",
       files: {
-        "model.ts": 'export default { [Symbol.for("kiln.definition")]: true, madeBy: () => 0, data() {}, setup() {} };\n',
+        "model.ts":
+          'export default { [Symbol.for("kiln.definition")]: true, madeBy: () => 0, data() {}, setup() {} };\n',
       },
       error: { code: "K1107", expected: "one copy", got: "two", hint: "npm ls kilnjs" },
       place: { file: "model.ts", line: 1, column: 1 },
@@ -112,12 +119,21 @@ describe("mistakes: model files and definitions", () => {
     },
     {
       mistake: "a step without results",
-      files: { "data.ts": defaultData, "model.ts": modelText({ trainStep: "    optimizer.zeroGrad();" }).replace("defineTraining({", define) },
+      files: {
+        "data.ts": defaultData,
+        "model.ts": modelText({ trainStep: "    optimizer.zeroGrad();" }).replace("defineTraining({", define),
+      },
       error: { code: "K1301", what: "train", expected: "{ loss }", got: "undefined", hint: "return { loss }" },
     },
     {
       mistake: "a result that is a number",
-      files: { "data.ts": defaultData, "model.ts": modelText({ trainStep: "    return { loss: model.forward(x).sum(), scale: 2 as never };" }).replace("defineTraining({", define) },
+      files: {
+        "data.ts": defaultData,
+        "model.ts": modelText({ trainStep: "    return { loss: model.forward(x).sum(), scale: 2 as never };" }).replace(
+          "defineTraining({",
+          define,
+        ),
+      },
       error: { code: "K1302", what: "scale", expected: "a tensor", got: "number", hint: "tensors only" },
     },
     {
@@ -128,16 +144,31 @@ describe("mistakes: model files and definitions", () => {
     {
       mistake: "a data set where a loader belongs",
       files: withData("() => ({ train: data().train.dataset as never })"),
-      error: { code: "K2034", what: "data().train", expected: "a DataLoader", got: "TensorDataset", hint: "new DataLoader(" },
+      error: {
+        code: "K2034",
+        what: "data().train",
+        expected: "a DataLoader",
+        got: "TensorDataset",
+        hint: "new DataLoader(",
+      },
     },
     {
       mistake: "an asynchronous data()",
       files: withData("(async () => data()) as never"),
-      error: { code: "K1103", what: "data()", expected: "returns its result", got: "a Promise", hint: "top of the module" },
+      error: {
+        code: "K1103",
+        what: "data()",
+        expected: "returns its result",
+        got: "a Promise",
+        hint: "top of the module",
+      },
     },
     {
       mistake: "data() that throws",
-      files: edited(/defineTraining\(\{\n {2}data,/, "defineTraining({\n  data() {\n    const made = /*here*/missing;\n    return made;\n  },"),
+      files: edited(
+        /defineTraining\(\{\n {2}data,/,
+        "defineTraining({\n  data() {\n    const made = /*here*/missing;\n    return made;\n  },",
+      ),
       error: { code: "K1601", what: "missing", expected: "data() to end", got: "ReferenceError", hint: "misspelt" },
     },
     {
@@ -163,5 +194,8 @@ function withoutTrainStep(): Files {
   const text = modelText();
   const begin = text.indexOf("  trainStep(");
   const end = text.indexOf("\n  },\n", begin) + 6;
-  return { "data.ts": defaultData, "model.ts": (text.slice(0, begin) + text.slice(end)).replace("defineTraining({", define) };
+  return {
+    "data.ts": defaultData,
+    "model.ts": (text.slice(0, begin) + text.slice(end)).replace("defineTraining({", define),
+  };
 }

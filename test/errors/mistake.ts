@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { assert } from "chai";
 import { compileModel } from "../../compiler/compile.ts";
-import { DiagnosticError, TargetError, UserError } from "../../ir/diagnostic/diagnostic.ts";
+import { DiagnosticError, TargetError, UserError, type Diagnostic } from "../../ir/diagnostic/diagnostic.ts";
 import { freshFolder, markedPlace, writeProject, type Files, type Place } from "./project.ts";
 
 /** What an error must be. Texts must occur in the part of the error; patterns must match it. */
@@ -55,18 +55,23 @@ export async function failure(run: () => unknown): Promise<DiagnosticError> {
 
 /** Asserts class, code and all parts of an error. */
 export function check(error: DiagnosticError, wanted: Expected): void {
+  const wrong = wrongParts(error.diagnostic, wanted);
+  if (!(error instanceof (wanted.kind === "target" ? TargetError : UserError))) wrong.push(`the class is ${error.name}`);
+  if (wrong.length > 0) assert.fail(`${wrong.join("; ")}, in: ${error.message}`);
+}
+
+/** What of an error is not as wanted. */
+export function wrongParts(diagnostic: Diagnostic, wanted: Expected): string[] {
   const wrong: string[] = [];
-  if (error.code !== wanted.code) wrong.push(`the code is not ${wanted.code}`);
-  if (!(error instanceof (wanted.kind === "target" ? TargetError : UserError)))
-    wrong.push(`the class is ${error.name}`);
+  if (diagnostic.code !== wanted.code) wrong.push(`the code is not ${wanted.code}`);
   for (const part of ["what", "expected", "got", "hint"] as const) {
     const pattern = wanted[part];
-    const text = error.diagnostic[part];
+    const text = diagnostic[part];
     if (pattern === undefined) continue;
     const fits = typeof pattern === "string" ? text?.includes(pattern) : text !== undefined && pattern.test(text);
     if (fits !== true || text === "") wrong.push(`\`${part}\` does not hold ${String(pattern)}`);
   }
-  if (wrong.length > 0) assert.fail(`${wrong.join("; ")}, in: ${error.message}`);
+  return wrong;
 }
 
 /** Asserts that an error points at `place`. */

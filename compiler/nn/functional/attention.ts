@@ -79,6 +79,38 @@ export function embedding(x: Tensor, weight: Tensor, { paddingIdx }: { readonly 
   });
 }
 
+/** How the embeddings of a bag combine. */
+export type BagMode = "sum" | "mean" | "max";
+
+/**
+ * Sum, mean or largest of the rows of `weight` that each bag names. x: integers of all bags one after the other, with
+ * `offsets` [bags] where each begins, or [bags, length]. An empty bag gives 0.
+ */
+export function embeddingBag(
+  x: Tensor,
+  weight: Tensor,
+  { offsets, mode = "mean" }: { readonly offsets?: Tensor | undefined; readonly mode?: BagMode } = {},
+): Tensor {
+  return composed("embeddingBag", () => {
+    const rows = takeSlices(weight, 0, x);
+    if (offsets === undefined) return mode === "sum" ? rows.sum(1) : mode === "mean" ? rows.mean(1) : rows.amax(1);
+    if (x.ndim !== 1 || offsets.ndim !== 1)
+      throw fail(messages.layerInput("embeddingBag", "a vector of integers and one of offsets", x.type), currentTrace().here());
+    const { g } = currentTrace("embeddingBag");
+    const place = x[make](g.iota({ axis: 0, dtype: "i64", shape: [x.numel()] }));
+    // An integer belongs to the last bag that begins at or before it: [bags, integers].
+    const member = offsets.toLong().unsqueeze(1).le(place.unsqueeze(0)).toLong();
+    const bag = member.sum(0).sub(1);
+    const own = bag.unsqueeze(0).eq(x[make](g.iota({ axis: 0, dtype: "i64", shape: member.shape })));
+    if (mode === "max") {
+      const largest = rows.unsqueeze(0).where(own.unsqueeze(2), -Infinity).amax(1);
+      return largest.maskedFill(largest.eq(-Infinity), 0);
+    }
+    const total = own.to(rows.dtype).matmul(rows);
+    return mode === "sum" ? total : total.div(own.sum(1).maximum(1).to(rows.dtype).unsqueeze(1));
+  });
+}
+
 /** 1 at the place of each integer and 0 elsewhere: [...x, numClasses], i64. */
 export function oneHot(x: Tensor, numClasses: number): Tensor {
   return composed("oneHot", () => {

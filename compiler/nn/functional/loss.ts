@@ -4,6 +4,7 @@ import * as messages from "../../../ir/diagnostic/messages.ts";
 import { isFloat, sameShape } from "../../../ir/type.ts";
 import { composed } from "../../tensor/elementwise.ts";
 import { wrap } from "../../tensor/create.ts";
+import { takeSlices } from "../../tensor/indexing.ts";
 import { defaultFloat } from "../../tensor/promote.ts";
 import type { Tensor } from "../../trace/tensor.ts";
 import { currentTrace } from "../../trace/trace.ts";
@@ -62,10 +63,19 @@ function isIgnoredClass(classes: number, { ignoreIndex = -100 }: ClassLossOption
 /** What each sample counts in a mean, [n, …]: the weight of its class, 0 if it is ignored. */
 function sampleWeights(mask: Tensor, axis: number, target: Tensor, options: ClassLossOptions): Tensor {
   const { weight, ignoreIndex = -100 } = options;
-  const counted = target.ne(ignoreIndex);
+  const counted = countedSamples(mask.shape[axis] ?? 0, target, ignoreIndex);
   if (weight === undefined) return counted.to(defaultFloat);
-  const own = mask.to(weight.dtype).mul(alongClasses(weight, mask.ndim)).sum(axis);
-  return isIgnoredClass(mask.shape[axis] ?? 0, options) ? own.mul(counted.to(weight.dtype)) : own;
+  return mask.to(weight.dtype).mul(alongClasses(weight, mask.ndim)).sum(axis).mul(counted.to(weight.dtype));
+}
+
+/**
+ * Which samples are not ignored, [n, …]. Each class is looked up in the list of classes, so that one that is none ends the
+ * step with an error instead of counting as a sample without a class.
+ */
+function countedSamples(classes: number, target: Tensor, ignoreIndex: number): Tensor {
+  const kept = target.ne(ignoreIndex);
+  const list = wrap(currentTrace("nllLoss").g.iota({ axis: 0, dtype: "i64", shape: [classes] }));
+  return takeSlices(list, 0, target.where(kept, 0)).ge(0).logicalAnd(kept);
 }
 
 /** Negative log likelihood of the target classes. `input`: log probabilities [n, classes, …]; `target`: i64 [n, …]. */
@@ -81,9 +91,8 @@ export function nllLoss(input: Tensor, target: Tensor, options: ClassLossOptions
 function pickedLoss(input: Tensor, mask: Tensor, axis: number, target: Tensor, options: ClassLossOptions): Tensor {
   const { weight, reduction = "mean" } = options;
   const picked = input.where(mask, 0).sum(axis).neg();
-  const mustWeigh = weight !== undefined || isIgnoredClass(mask.shape[axis] ?? 0, options);
-  if (!mustWeigh && reduction !== "mean") return reduceLoss(picked, reduction);
   const weights = sampleWeights(mask, axis, target, options);
+  const mustWeigh = weight !== undefined || reduction !== "mean" || isIgnoredClass(mask.shape[axis] ?? 0, options);
   const weighted = mustWeigh ? picked.mul(weights) : picked;
   return reduction === "mean" ? weighted.sum().div(weights.sum()) : reduceLoss(weighted, reduction);
 }

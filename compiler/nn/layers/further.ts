@@ -1,17 +1,18 @@
 /** Transposed convolutions, and other layers with weights that are neither convolutions nor recurrent. */
 import { defaultBiasBound, defaultWeightBound } from "../../../ir/random/fan.ts";
-import { full, ones, uniform, zeros } from "../../tensor/create.ts";
+import { full, ones, randn, uniform, zeros } from "../../tensor/create.ts";
 import { checkOptions } from "../../trace/options.ts";
 import { Parameter } from "../../trace/parameter.ts";
 import type { Tensor } from "../../trace/tensor.ts";
 import { prelu } from "../functional/activation.ts";
-import { bilinear } from "../functional/attention.ts";
+import { bilinear, embeddingBag, type BagMode } from "../functional/attention.ts";
 import {
   convTranspose1d,
   convTranspose2d,
   convTranspose3d,
   type ConvTransposeOptions,
 } from "../functional/conv-transpose.ts";
+import { pad, type PadMode } from "../functional/padding.ts";
 import { interpolate, type InterpolateOptions } from "../functional/resize.ts";
 import { instanceNorm, localResponseNorm, rmsNorm } from "../functional/running-norm.ts";
 import { perAxis, type PerAxis } from "../functional/window.ts";
@@ -207,5 +208,62 @@ export class Upsample extends Module {
   /** x: [batch, channels, ...spatial]. */
   forward(x: Tensor): Tensor {
     return interpolate(x, this.options);
+  }
+}
+
+/** Mean, sum or largest of the embeddings of each bag. weight: [numEmbeddings, embeddingDim]. */
+export class EmbeddingBag extends Module {
+  readonly mode: BagMode;
+  weight: Parameter;
+
+  constructor(numEmbeddings: number, embeddingDim: number, options: { readonly mode?: BagMode } = {}) {
+    super();
+    const { mode = "mean" } = checkOptions("EmbeddingBag", options, ["mode"]);
+    requireSize("EmbeddingBag", "numEmbeddings", numEmbeddings);
+    requireSize("EmbeddingBag", "embeddingDim", embeddingDim);
+    this.mode = mode;
+    this.weight = new Parameter(randn([numEmbeddings, embeddingDim]));
+  }
+
+  /** x: all bags one after the other, with the place where each begins (`offsets`), or [bags, length]. */
+  forward(x: Tensor, offsets?: Tensor): Tensor {
+    return embeddingBag(x, this.weight, { offsets, mode: this.mode });
+  }
+}
+
+class Pad extends Module {
+  readonly padding: readonly number[];
+  readonly mode: PadMode;
+
+  constructor(padding: number | readonly number[], rank: number, mode: PadMode) {
+    super();
+    this.padding = typeof padding === "number" ? Array.from({ length: 2 * rank }, () => padding) : padding;
+    this.mode = mode;
+  }
+
+  /** x: [batch, channels, ...spatial]. */
+  forward(x: Tensor): Tensor {
+    return pad(x, this.padding, { mode: this.mode });
+  }
+}
+
+/** Pictures mirrored at their edges. `padding`: one number, or left, right, top, bottom. */
+export class ReflectionPad2d extends Pad {
+  constructor(padding: number | readonly number[]) {
+    super(padding, 2, "reflect");
+  }
+}
+
+/** Pictures with their edges repeated. `padding`: one number, or left, right, top, bottom. */
+export class ReplicationPad2d extends Pad {
+  constructor(padding: number | readonly number[]) {
+    super(padding, 2, "replicate");
+  }
+}
+
+/** Pictures with zeros around. `padding`: one number, or left, right, top, bottom. */
+export class ZeroPad2d extends Pad {
+  constructor(padding: number | readonly number[]) {
+    super(padding, 2, "constant");
   }
 }

@@ -29,6 +29,15 @@ export type RecurrentOptions = {
 
 const optionNames: readonly (keyof RecurrentOptions)[] = ["numLayers", "bias", "batchFirst", "dropout", "bidirectional"];
 
+/** Options of a call of a recurrent layer. */
+export type RecurrentCallOptions = {
+  /**
+   * Length of each sequence: integers [batch]. Steps beyond it leave the state as it is and give outputs of 0; the
+   * backward direction begins at the last step of each (what PyTorch does with packed sequences).
+   */
+  readonly lengths?: Tensor | undefined;
+};
+
 /** The parameters of one layer and direction. */
 type Weights = {
   readonly ih: Parameter;
@@ -136,7 +145,12 @@ class Recurrent extends Module {
   }
 
   /** Runs all layers. Gives the outputs of the last one, and the last states: [layers · directions, batch, …] each. */
-  protected run(owner: string, input: Tensor, initial: readonly Tensor[] | undefined): readonly [Tensor, ...Tensor[]] {
+  protected run(
+    owner: string,
+    input: Tensor,
+    initial: readonly Tensor[] | undefined,
+    { lengths }: RecurrentCallOptions = {},
+  ): readonly [Tensor, ...Tensor[]] {
     return composed(owner, () => {
       if (input.ndim !== 2 && input.ndim !== 3)
         throw fail(messages.layerInput(owner, "[time, batch, features] or [time, features]", input.type), currentTrace(owner).here());
@@ -145,7 +159,7 @@ class Recurrent extends Module {
       const single = input.ndim === 2;
       const batched = single ? input.unsqueeze(1) : this.batchFirst ? input.transpose(0, 1) : input;
       const states = this.#initialStates(batched, single ? initial?.map((each) => each.unsqueeze(1)) : initial);
-      const [output, ...last] = this.#layers(batched, states);
+      const [output, ...last] = this.#layers(batched, states, lengths);
       if (single) return [output.squeeze(1), ...last.map((each) => each.squeeze(1))];
       return [this.batchFirst ? output.transpose(0, 1) : output, ...last];
     });
@@ -158,13 +172,14 @@ class Recurrent extends Module {
     return widths.map((width) => zeros([count, at(x.shape, 1), width], { dtype: x.dtype }));
   }
 
-  #layers(x: Tensor, states: readonly Tensor[]): readonly [Tensor, ...Tensor[]] {
+  #layers(x: Tensor, states: readonly Tensor[], lengths: Tensor | undefined): readonly [Tensor, ...Tensor[]] {
     let value = x;
     const last: Tensor[][] = [];
     this.#weights.forEach((directions, layer) => {
       const sides = directions.map((weights, direction) => {
         const index = layer * directions.length + direction;
-        const side = this.#sequence(value, states.map((each) => each.select(0, index)), weights, direction === 1);
+        const initial = states.map((each) => each.select(0, index));
+        const side = this.#sequence(value, initial, weights, { backwards: direction === 1, lengths });
         last.push([...side.last]);
         return side.output;
       });
@@ -179,14 +194,17 @@ class Recurrent extends Module {
     x: Tensor,
     initial: readonly Tensor[],
     weights: Weights,
-    backwards: boolean,
+    { backwards, lengths }: { readonly backwards: boolean; readonly lengths: Tensor | undefined },
   ): { readonly output: Tensor; readonly last: readonly Tensor[] } {
-    const gates = linear(x, weights.ih, weights.biasIh).unbind(0);
+    const gates = [...linear(x, weights.ih, weights.biasIh).unbind(0).entries()];
     let states = initial;
     const outputs: Tensor[] = [];
-    for (const share of backwards ? gates.toReversed() : gates) {
-      states = this.#step(share, states, weights);
-      outputs.push(at(states, 0));
+    for (const [time, share] of backwards ? gates.toReversed() : gates) {
+      const next = this.#step(share, states, weights);
+      const counts = lengths?.gt(time).unsqueeze(1);
+      const before = states;
+      states = counts === undefined ? next : next.map((each, i) => each.where(counts, at(before, i)));
+      outputs.push(counts === undefined ? at(next, 0) : at(next, 0).where(counts, 0));
     }
     return { output: stack(backwards ? outputs.toReversed() : outputs), last: states };
   }
@@ -203,8 +221,9 @@ export class LSTM extends Recurrent {
   forward(
     x: Tensor,
     initial?: readonly [h: Tensor, c: Tensor],
+    options?: RecurrentCallOptions,
   ): readonly [output: Tensor, state: readonly [h: Tensor, c: Tensor]] {
-    const [output, h, c] = this.run("LSTM", x, initial);
+    const [output, h, c] = this.run("LSTM", x, initial, options);
     return [output, [required(h), required(c)]];
   }
 }
@@ -216,8 +235,8 @@ export class GRU extends Recurrent {
   }
 
   /** Outputs of all steps, and the last state. */
-  forward(x: Tensor, initial?: Tensor): readonly [output: Tensor, h: Tensor] {
-    const [output, h] = this.run("GRU", x, initial === undefined ? undefined : [initial]);
+  forward(x: Tensor, initial?: Tensor, options?: RecurrentCallOptions): readonly [output: Tensor, h: Tensor] {
+    const [output, h] = this.run("GRU", x, initial === undefined ? undefined : [initial], options);
     return [output, required(h)];
   }
 }
@@ -234,8 +253,8 @@ export class RNN extends Recurrent {
   }
 
   /** Outputs of all steps, and the last state. */
-  forward(x: Tensor, initial?: Tensor): readonly [output: Tensor, h: Tensor] {
-    const [output, h] = this.run("RNN", x, initial === undefined ? undefined : [initial]);
+  forward(x: Tensor, initial?: Tensor, options?: RecurrentCallOptions): readonly [output: Tensor, h: Tensor] {
+    const [output, h] = this.run("RNN", x, initial === undefined ? undefined : [initial], options);
     return [output, required(h)];
   }
 }

@@ -1,3 +1,4 @@
+/** Finding the data code of a model file: what comes along, and what is refused. */
 import { assert } from "chai";
 import { readData } from "../../../codegen/trainer/read-data.ts";
 import { failsWith } from "../../fails-with.ts";

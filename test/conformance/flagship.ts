@@ -1,0 +1,443 @@
+/**
+ * The family of whole programs: compiled, loaded and trained on the real data by the runtime's own loaders and steps, in
+ * PyTorch's order of draws, and judged by the rules of the reference data's README.
+ */
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, existsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { compileTraced } from "../../compiler/compile.ts";
+import { traceTraining } from "../../compiler/trace/training.ts";
+import { describeLoader } from "../../ir/data/describe.ts";
+import { defaultGenerator } from "../../ir/random/default.ts";
+import { at, sameShape } from "../../ir/type.ts";
+import { DataLoader, fashionMnist, mnist, randomSplit, transforms, type Dataset } from "../../runtime/data/index.ts";
+import type { Tensorlike } from "../../runtime/data/tensorlike.ts";
+import { Program } from "../../runtime/program.ts";
+import { createSchedulers } from "../../runtime/schedulers.ts";
+import { evaluateLoader } from "../../runtime/training/evaluate.ts";
+import { Feed } from "../../runtime/training/feed.ts";
+import type { FamilyOptions } from "./ops.ts";
+import { Cnn, definitionOf, Mlp, parseTraining, type ProgramParts } from "./ports/programs.ts";
+import { ended, judged, Unsupported, type CaseResult, type FamilyResult } from "./report.ts";
+import { TensorFile, toNumbers, type Mismatch } from "./tensors.ts";
+
+type Window = { readonly first: number; readonly last: number; readonly atol: number };
+type Centre = { readonly center: number; readonly atol: number };
+type Centres = { readonly center: readonly number[]; readonly atol: readonly number[] };
+type Counts = { readonly correct: number; readonly total: number; readonly loss: number };
+
+/** What the files say; which parts are there depends on the program. */
+type Flagship = {
+  readonly seed: number;
+  readonly data: string;
+  readonly program?: string;
+  readonly model?: string;
+  readonly model_source?: string;
+  readonly activation?: string;
+  readonly optimizer: string;
+  readonly dropout?: string;
+  readonly epochs?: number;
+  readonly steps?: number;
+  readonly batch_size: number;
+  readonly validation?: readonly Counts[];
+  readonly train_first16?: readonly number[];
+  readonly order?: readonly { readonly first16: readonly number[]; readonly count: number; readonly sha256: string }[];
+  readonly next24?: number;
+  readonly judge?: {
+    readonly windows?: readonly Window[];
+    readonly step100_weights_relative_norm?: Readonly<Record<string, number>>;
+    readonly epoch_mean_loss?: Centres;
+    readonly test_correct_by_epoch?: Centres;
+    readonly test_correct?: Centre;
+    readonly test_loss?: Centre;
+    readonly validation_correct?: Centres;
+    readonly validation_loss?: Centres;
+    readonly exact_class?: { readonly steps: number; readonly atol: number };
+    readonly block?: number;
+    readonly block_mean_loss?: Centres;
+  };
+  readonly checkpoints?: readonly {
+    readonly after_epochs: number;
+    readonly adam_step: number;
+    readonly losses: readonly number[];
+    readonly tol: readonly number[];
+  }[];
+};
+
+/** How far initial weights may lie from the reference (rule 1). */
+const initTolerance = 1e-8;
+
+/** Lines of the log are written every so many steps, as in the tutorial. */
+const logEvery = 100;
+
+const exact = { rtol: 0, atol: 0 };
+
+/** Runs the family in a folder. */
+export async function runFlagship(folder: string, { target, filter, data }: FamilyOptions): Promise<FamilyResult> {
+  const names = readdirSync(folder)
+    .filter((file) => file.endsWith(".json"))
+    .map((file) => file.slice(0, -".json".length))
+    .filter((name) => name.includes(filter));
+  const cases: CaseResult[] = [];
+  for (const id of names.toSorted()) {
+    const test = JSON.parse(readFileSync(join(folder, `${id}.json`), "utf8")) as Flagship; // by format
+    const group = test.program ?? test.model ?? "data";
+    // Runs of the reference itself, kept for information, have no program of their own to be repeated.
+    if (test.program === undefined && test.model === undefined) continue;
+    try {
+      if (target !== "c") throw new Unsupported("whole programs run on the C target only");
+      const file = new TensorFile(join(folder, `${id}.safetensors`));
+      const log = existsSync(join(folder, `${id}.log`)) ? readFileSync(join(folder, `${id}.log`), "utf8") : undefined;
+      cases.push(judged({ id, group }, await runProgram(test, file, log, data)));
+    } catch (error) {
+      cases.push(ended({ id, group }, error));
+    }
+  }
+  return { family: "flagship", cases };
+}
+
+function runProgram(
+  test: Flagship,
+  file: TensorFile,
+  log: string | undefined,
+  data: ReadonlyMap<string, string>,
+): Promise<(Mismatch | undefined)[]> {
+  if (test.checkpoints !== undefined) return runResumed(test, file, data);
+  if (test.model?.startsWith("CNN") === true) return runCnn(test, file, log, data);
+  if (test.program === "base" || test.program === "split" || test.program === "remedies") return runTutorial(test, file, log, data);
+  return Promise.reject(new Unsupported(`no port of ${test.program ?? test.model}`));
+}
+
+function dataset(test: Flagship, split: "train" | "test", folders: ReadonlyMap<string, string>): Dataset {
+  const root = folders.get(test.data);
+  const options = { split, transform: transforms.toTensor(), ...(root === undefined ? {} : { root }) };
+  if (test.data === "mnist" || root !== undefined) return mnist(options);
+  if (test.data === "fashion_mnist" || test.data === "fashionMnist") return fashionMnist(options);
+  throw new Unsupported(`the data set ${test.data}: name its folder with --data ${test.data}=DIR`);
+}
+
+/** Loaders as the program makes them. */
+function loaders(test: Flagship, folders: ReadonlyMap<string, string>): Record<string, DataLoader> {
+  const batchSize = test.batch_size;
+  const whole = dataset(test, "train", folders);
+  const test_ = new DataLoader(dataset(test, "test", folders), { batchSize });
+  if (test.program !== "split") return { train: new DataLoader(whole, { batchSize, shuffle: true }), test: test_ };
+  const lengths = [test.order?.[0]?.count ?? 0, test.validation?.[0]?.total ?? 0];
+  const [train, validation] = randomSplit(whole, lengths);
+  if (train === undefined || validation === undefined) throw new Error("two parts of the data set");
+  return {
+    train: new DataLoader(train, { batchSize, shuffle: true }),
+    validation: new DataLoader(validation, { batchSize }),
+    test: test_,
+  };
+}
+
+/** Compiles a program and loads it; gives it to `body`, and cleans up. */
+async function withProgram<T>(parts: ProgramParts, body: (program: Program) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "kiln-flagship-"));
+  try {
+    const described = Object.entries(parts.data()).map(([name, loader]) => [name, describeLoader(loader)] as const);
+    const traced = traceTraining(definitionOf(parts), Object.fromEntries(described));
+    await compileTraced(traced, { out: join(folder, "program"), name: "flagship" });
+    const program = await Program.load(join(folder, "program"));
+    try {
+      return await body(program);
+    } finally {
+      await program.dispose();
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Losses of one pass of training, and the row numbers it took; ends after `most` steps. */
+async function trainPass(
+  program: Program,
+  loader: DataLoader,
+  most: number = Infinity,
+  afterSteps?: (done: number) => void,
+  pause?: number,
+): Promise<{ readonly losses: number[]; readonly order: number[] }> {
+  const pass = new Feed(program, "train", "train", loader).begin();
+  const losses: number[] = [];
+  const order: number[] = [];
+  for (;;) {
+    const limit = Math.min(most - losses.length, pause === undefined || losses.length >= pause ? Infinity : pause - losses.length);
+    const call = limit > 0 ? await pass.next(limit) : undefined;
+    if (call === undefined) break;
+    const result = await program.run(call);
+    losses.push(...Array.from(result.outputs["loss"] ?? [], Number));
+    order.push(...(call.indices ?? []));
+    afterSteps?.(losses.length);
+  }
+  await pass.close();
+  return { losses, order };
+}
+
+/** Evaluates without taking a number from the generator, as the reference counts right answers after each epoch. */
+async function evaluateAside(program: Program, loader: DataLoader): Promise<number> {
+  const saved = defaultGenerator.save();
+  const { results } = await evaluateLoader(program, "test", loader);
+  defaultGenerator.restore(saved);
+  return results["correct"] ?? Number.NaN;
+}
+
+type Record_ = {
+  readonly losses: number[][];
+  readonly orders: string[];
+  readonly counts: number[];
+  readonly correctByEpoch: number[];
+  readonly validation: { correct: number; loss: number }[];
+  readonly lines: string[];
+  test: { correct: number; loss: number };
+  step100: ReadonlyMap<string, Tensorlike>;
+  init: ReadonlyMap<string, Tensorlike>;
+};
+
+async function runTutorial(
+  test: Flagship,
+  file: TensorFile,
+  log: string | undefined,
+  folders: ReadonlyMap<string, string>,
+): Promise<(Mismatch | undefined)[]> {
+  const epochs = test.epochs ?? 1;
+  const training = parseTraining(test.optimizer);
+  const parts: ProgramParts = {
+    seed: test.seed,
+    epochs,
+    data: () => loaders(test, folders),
+    model: () => new Mlp(sizesOf(file), test.activation ?? "ReLU", dropoutOf(test)),
+    isLogarithmic: false,
+    training,
+  };
+  return withProgram(parts, async (program) => {
+    program.seed(test.seed);
+    const { train, validation, test: held } = parts.data();
+    if (train === undefined || held === undefined) throw new Error("a loader is missing");
+    program.initialize();
+    const init = program.stateDict();
+    const schedulers = createSchedulers(program.manifest.training?.schedulers ?? [], program.hyper);
+    const record: Record_ = { losses: [], orders: [], counts: [], correctByEpoch: [], validation: [], lines: [], test: { correct: 0, loss: 0 }, step100: new Map(), init };
+    for (let epoch = 0; epoch < epochs; epoch++) {
+      const keep100 = (done: number): void => {
+        if (epoch === 0 && done === 100) record.step100 = program.stateDict();
+      };
+      const { losses, order } = await trainPass(program, train, Infinity, keep100, epoch === 0 ? 100 : undefined);
+      note(record, epoch, epochs, losses, order);
+      if (validation !== undefined) await validate(program, validation, record, epoch, epochs);
+      for (const scheduler of schedulers) scheduler.step();
+      record.correctByEpoch.push(await evaluateAside(program, held));
+    }
+    const { samples, results } = await evaluateLoader(program, "test", held);
+    record.test = { correct: results["correct"] ?? Number.NaN, loss: results["loss"] ?? Number.NaN };
+    record.lines.push(accuracyLine(samples, record.test.correct));
+    const next = defaultGenerator.nextU32() & 0xffffff;
+    return judgeTutorial(test, file, log, record, next);
+  });
+}
+
+function note(record: Record_, epoch: number, epochs: number, losses: number[], order: number[]): void {
+  record.losses.push(losses);
+  record.orders.push(createHash("sha256").update(Int32Array.from(order)).digest("hex"));
+  record.counts.push(order.length);
+  losses.forEach((loss, i) => {
+    if ((i + 1) % logEvery === 0) record.lines.push(stepLine(epoch, epochs, i + 1, losses.length, loss));
+  });
+}
+
+async function validate(program: Program, loader: DataLoader, record: Record_, epoch: number, epochs: number): Promise<void> {
+  const { samples, results } = await evaluateLoader(program, "validation", loader);
+  const { correct = Number.NaN, loss = Number.NaN } = results;
+  record.validation.push({ correct, loss });
+  const accuracy = ((100 * correct) / samples).toFixed(2);
+  record.lines.push(`Epoch [${epoch + 1}/${epochs}], Validation Loss: ${loss.toFixed(4)}, Validation Accuracy: ${accuracy} %`);
+}
+
+function stepLine(epoch: number, epochs: number, step: number, steps: number, loss: number): string {
+  return `Epoch [${epoch + 1}/${epochs}], Step [${step}/${steps}], Loss: ${loss.toFixed(4)}`;
+}
+
+function accuracyLine(samples: number, correct: number): string {
+  return `Accuracy of the network on the ${samples} test images: ${((100 * correct) / samples).toFixed(2)} %`;
+}
+
+function sizesOf(file: TensorFile): [number, number, number] {
+  const [hidden = 0, inputs = 0] = file.type("init.fc1.weight").shape;
+  const [classes = 0] = file.type("init.fc2.weight").shape;
+  return [inputs, hidden, classes];
+}
+
+/** The probability in `nn.Dropout(0.5)` of the model's source; 0 if it has none. */
+function dropoutOf({ model_source: source = "" }: Flagship): number {
+  return Number(/nn\.Dropout\(([0-9.]+)\)/.exec(source)?.[1] ?? 0);
+}
+
+function judgeTutorial(test: Flagship, file: TensorFile, log: string | undefined, record: Record_, next: number): (Mismatch | undefined)[] {
+  const { judge = {}, order = [] } = test;
+  const losses = record.losses.flat();
+  const means = record.losses.map((epoch) => epoch.reduce((sum, loss) => sum + loss, 0) / epoch.length);
+  return [
+    ...compareWeights("initial", record.init, file, "init.", initTolerance),
+    ...order.map(({ sha256, count }, epoch) =>
+      same(`order of epoch ${epoch + 1}`, `${record.counts[epoch]} ${record.orders[epoch]}`, `${count} ${sha256}`),
+    ),
+    test.next24 === undefined ? undefined : same("the number drawn afterwards", String(next), String(test.next24)),
+    ...(judge.windows ?? []).map((window) => compareWindow(losses, file, window)),
+    ...Object.entries(judge.step100_weights_relative_norm ?? {}).map(([name, most]) => relativeNorm(name, record.step100, file, most)),
+    ...centres("mean loss of epoch", means, judge.epoch_mean_loss),
+    ...centres("right answers after epoch", record.correctByEpoch, judge.test_correct_by_epoch),
+    ...centres("right answers in validation", record.validation.map(({ correct }) => correct), judge.validation_correct),
+    ...centres("loss in validation", record.validation.map(({ loss }) => loss), judge.validation_loss),
+    centre("right answers at the end", record.test.correct, judge.test_correct),
+    centre("test loss", record.test.loss, judge.test_loss),
+    log === undefined ? undefined : compareLog(record.lines, log),
+  ];
+}
+
+function compareWeights(
+  label: string,
+  weights: ReadonlyMap<string, Tensorlike>,
+  file: TensorFile,
+  prefix: string,
+  atol: number,
+): (Mismatch | undefined)[] {
+  return [...file.below(prefix)].map(([name, stored]): Mismatch | undefined => {
+    const found = weights.get(name);
+    const what = `${label} ${name}`;
+    const tolerance = { rtol: 0, atol };
+    if (found === undefined || !sameShape(found.shape, stored.type.shape)) return { what: `${what}: missing or misshapen`, largest: NaN, tolerance };
+    const values = toNumbers("f32", found.data);
+    const largest = stored.values.reduce((most, value, i) => Math.max(most, Math.abs((values[i] ?? NaN) - value)), 0);
+    return largest <= atol ? undefined : { what, largest, tolerance };
+  });
+}
+
+function compareWindow(losses: readonly number[], file: TensorFile, { first, last, atol }: Window): Mismatch | undefined {
+  const { values } = file.get("losses");
+  let largest = 0;
+  for (let step = first; step <= last; step++) largest = Math.max(largest, Math.abs((losses[step - 1] ?? NaN) - (values[step - 1] ?? NaN)));
+  return largest <= atol ? undefined : { what: `losses of steps ${first} to ${last}`, largest, tolerance: { rtol: 0, atol } };
+}
+
+function relativeNorm(name: string, weights: ReadonlyMap<string, Tensorlike>, file: TensorFile, most: number): Mismatch | undefined {
+  const stored = file.get(`step100.${name}`).values;
+  const found = weights.get(name);
+  const values = found === undefined ? new Float64Array() : toNumbers("f32", found.data);
+  const norm = (of: (i: number) => number): number => Math.sqrt(stored.reduce((sum, _, i) => sum + of(i) ** 2, 0));
+  const largest = norm((i) => (values[i] ?? NaN) - (stored[i] ?? NaN)) / norm((i) => stored[i] ?? NaN);
+  return largest <= most ? undefined : { what: `${name} after 100 steps (relative norm)`, largest, tolerance: { rtol: most, atol: 0 } };
+}
+
+function centre(what: string, value: number, rule: Centre | undefined): Mismatch | undefined {
+  if (rule === undefined) return undefined;
+  const largest = Math.abs(value - rule.center);
+  return largest <= rule.atol ? undefined : { what: `${what}: ${value}, expected ${rule.center}`, largest, tolerance: { rtol: 0, atol: rule.atol } };
+}
+
+function centres(what: string, values: readonly number[], rule: Centres | undefined): (Mismatch | undefined)[] {
+  return (rule?.center ?? []).map((center, i) => centre(`${what} ${i + 1}`, values[i] ?? NaN, { center, atol: rule?.atol[i] ?? 0 }));
+}
+
+function same(what: string, got: string, expected: string): Mismatch | undefined {
+  return got === expected ? undefined : { what: `${what}: ${got}, expected ${expected}`, largest: NaN, tolerance: exact };
+}
+
+/** The lines in order and form: numbers with a point in them are the run's own, with as many decimals. */
+function compareLog(lines: readonly string[], log: string): Mismatch | undefined {
+  const form = (line: string): string => line.replaceAll(/\d+\.(\d+)/g, (_, decimals: string) => `#.${"#".repeat(decimals.length)}`);
+  const expected = log.trimEnd().split("\n");
+  const bad = Array.from({ length: Math.max(lines.length, expected.length) }, (_, i) => i).find(
+    (i) => form(lines[i] ?? "") !== form(expected[i] ?? ""),
+  );
+  return bad === undefined ? undefined : same(`line ${bad + 1} of the log`, lines[bad] ?? "(none)", expected[bad] ?? "(none)");
+}
+
+/** Trains on from given weights and optimizer state. */
+async function runResumed(test: Flagship, file: TensorFile, folders: ReadonlyMap<string, string>): Promise<(Mismatch | undefined)[]> {
+  const sizes = [...(test.model ?? "").matchAll(/\d+/g)].map(([text]) => Number(text));
+  const [inputs = 0, hidden = 0, classes = 0] = sizes;
+  const parts: ProgramParts = {
+    seed: test.seed,
+    epochs: 1,
+    data: () => loaders(test, folders),
+    model: () => new Mlp([inputs, hidden, classes], test.activation ?? "ReLU", 0),
+    isLogarithmic: false,
+    training: parseTraining(test.optimizer),
+  };
+  return withProgram(parts, async (program) => {
+    const { train } = parts.data();
+    const fields = train?.resident()?.fields;
+    const entry = program.manifest.entries.find(({ name, batch }) => name === "train" && batch === test.batch_size);
+    if (fields === undefined || entry === undefined) throw new Error("the data is not resident");
+    const named = entry.buffers.filter(({ role }) => role === "dataset").map(({ name }, i) => [name, at(fields, i)] as const);
+    const wrong: (Mismatch | undefined)[] = [];
+    for (const point of test.checkpoints ?? []) {
+      program.seed(test.seed);
+      program.initialize();
+      const prefix = `after${point.after_epochs}.`;
+      loadState(program, file, prefix);
+      program.counters.set("optimizer.step", point.adam_step);
+      const indices = Int32Array.from(file.get(`${prefix}indices`).values);
+      const steps = Math.floor(indices.length / test.batch_size);
+      const { outputs } = await program.run({ entry: "train", batch: test.batch_size, steps, indices, datasets: Object.fromEntries(named) });
+      const losses = Array.from(outputs["loss"] ?? [], Number);
+      point.losses.forEach((loss, i) => {
+        wrong.push(centre(`loss of step ${i + 1} after epoch ${point.after_epochs}`, losses[i] ?? NaN, { center: loss, atol: point.tol[i] ?? 0 }));
+      });
+    }
+    return wrong;
+  });
+}
+
+function loadState(program: Program, file: TensorFile, prefix: string): void {
+  const tensor = (name: string): Tensorlike => {
+    const { type, values } = file.get(name);
+    return { dtype: "f32", shape: type.shape, data: Float32Array.from(values) };
+  };
+  program.loadStateDict(new Map([...program.stateDict().keys()].map((name) => [name, tensor(`${prefix}${name}`)])));
+  const slots = [...program.optimizerState().keys()];
+  program.loadOptimizerState(new Map(slots.map((name) => [name, tensor(`${prefix}${name.replace(/^optimizer\./, "")}`)])));
+}
+
+async function runCnn(test: Flagship, file: TensorFile, log: string | undefined, folders: ReadonlyMap<string, string>): Promise<(Mismatch | undefined)[]> {
+  const [c1 = 0, c2 = 0, hid = 0] = [...(test.model ?? "").matchAll(/\d+/g)].map(([text]) => Number(text));
+  const [p1 = 0.25, p2 = 0.5] = [...(test.dropout ?? "").matchAll(/\d+\.\d+/g)].map(([text]) => Number(text));
+  const parts: ProgramParts = {
+    seed: test.seed,
+    epochs: 1,
+    data: () => loaders(test, folders),
+    model: () => new Cnn({ c1, c2, hid, p1, p2 }),
+    isLogarithmic: true,
+    training: parseTraining(test.optimizer),
+  };
+  return withProgram(parts, async (program) => {
+    program.seed(test.seed);
+    const { train, test: held } = parts.data();
+    if (train === undefined || held === undefined) throw new Error("a loader is missing");
+    program.initialize();
+    const init = program.stateDict();
+    const { losses } = await trainPass(program, train, test.steps);
+    const next = [defaultGenerator.save()];
+    const { results } = await evaluateLoader(program, "test", held);
+    // The reference evaluates on the tensors themselves, which takes no number.
+    defaultGenerator.restore(at(next, 0));
+    const drawn = defaultGenerator.nextU32() & 0xffffff;
+    const { judge = {} } = test;
+    const tol = file.get("tol").values;
+    const stored = file.get("losses").values;
+    const first = [0, 1, 2].map((i) => centre(`loss of step ${i + 1}`, losses[i] ?? NaN, { center: stored[i] ?? NaN, atol: tol[i] ?? 0 }));
+    const size = judge.block ?? losses.length;
+    const blocks = Array.from({ length: Math.floor(losses.length / size) }, (_, b) => losses.slice(b * size, (b + 1) * size).reduce((sum, loss) => sum + loss, 0) / size);
+    const lines = losses.flatMap((loss, i) => ((i + 1) % logEvery === 0 ? [stepLine(0, 1, i + 1, train.length, loss)] : []));
+    return [
+      ...compareWeights("initial", init, file, "init.", initTolerance),
+      ...first,
+      ...centres("mean loss of block", blocks, judge.block_mean_loss),
+      centre("right answers at the end", results["correct"] ?? NaN, judge.test_correct),
+      centre("test loss", results["loss"] ?? NaN, judge.test_loss),
+      test.next24 === undefined ? undefined : same("the number drawn afterwards", String(drawn), String(test.next24)),
+      log === undefined ? undefined : compareLog(lines, log),
+    ];
+  });
+}
