@@ -8,6 +8,7 @@ import * as path from "node:path";
 import { pathToFileURL } from "node:url";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
+import { readManifest } from "../runtime/manifest.ts";
 import type { TrainerMain } from "../runtime/training/run-trainer.ts";
 
 /** What a trainer exports. */
@@ -28,10 +29,14 @@ export function artifactFolder(given: string | undefined): string {
   return folder;
 }
 
-/** Imports the trainer of the artifact in `folder`. Throws a `UserError` (K6052) if it has none. */
+/** Imports the trainer of the artifact in `folder`. Throws a `UserError`: K6052 if it has none, K3001 if it is no artifact. */
 export async function importTrainer(folder: string): Promise<TrainerModule> {
   const file = path.resolve(folder, "trainer.js");
-  if (!existsSync(file) || !statSync(file).isFile()) throw fail(messages.noTrainer(folder));
+  if (!existsSync(file) || !statSync(file).isFile()) {
+    // A folder that is no artifact at all is the likelier mistake.
+    await readManifest(folder);
+    throw fail(messages.noTrainer(folder));
+  }
   register("./resolve-kilnjs-hook.js", import.meta.url);
   const exported: unknown = await import(pathToFileURL(file).href);
   if (!isTrainer(exported)) throw fail(messages.noTrainer(folder));

@@ -55,7 +55,8 @@ export async function buildAddon(options: BuildOptions = {}): Promise<string> {
   const source = join(packageRoot(), "runtime", "native");
   const more = options.flags ?? (process.env["KILN_CXXFLAGS"] ?? "").split(/\s+/).filter((flag) => flag !== "");
   const all = [...flags, ...more, ...includeFlags(source)];
-  const file = `kiln-${await keyOf(source, all)}.node`;
+  // Without the folders of the headers, so that a package which is moved takes its addon along.
+  const file = `kiln-${await keyOf(source, [...flags, ...more, ...headerVersions()])}.node`;
   const folders = options.folders ?? [join(source, "build"), cacheFolder()];
   for (const folder of folders) {
     const path = join(folder, file);
@@ -104,6 +105,16 @@ function includeFlags(source: string): string[] {
   return ["-I", source, "-isystem", folderOf("node-api-headers"), "-isystem", folderOf("node-addon-api")];
 }
 
+/** Name and version of the packages that the headers come from. */
+function headerVersions(): string[] {
+  const require = createRequire(import.meta.url);
+  return ["node-api-headers", "node-addon-api"].map((name) => {
+    const description: unknown = require(`${name}/package.json`);
+    const isNamed = typeof description === "object" && description !== null && "version" in description;
+    return `${name}@${isNamed ? String(description.version) : "unknown"}`;
+  });
+}
+
 async function sourcesOf(folder: string): Promise<string[]> {
   return (await readdir(folder)).filter((name) => /\.(cc|h)$/.test(name)).toSorted();
 }
@@ -114,10 +125,10 @@ async function unityOf(folder: string): Promise<string> {
   return names.map((name) => `#include "${name}"\n`).join("");
 }
 
-/** A hash of the sources, the flags and the Node version's interface, short enough for a file name. */
-async function keyOf(folder: string, all: readonly string[]): Promise<string> {
+/** A hash of the sources, what else decides and the Node version's interface, short enough for a file name. */
+async function keyOf(folder: string, others: readonly string[]): Promise<string> {
   const hash = createHash("sha256");
-  hash.update(JSON.stringify([process.versions.modules, process.platform, process.arch, all]));
+  hash.update(JSON.stringify([process.versions.modules, process.platform, process.arch, others]));
   for (const name of await sourcesOf(folder)) hash.update(name).update(await readFile(join(folder, name)));
   return hash.digest("hex").slice(0, 24);
 }

@@ -36,7 +36,10 @@ export function copyModules(modelFile: string, specifiers: readonly string[]): C
     const original = resolve(importer, specifier);
     const known = names.get(original);
     if (known !== undefined) return known;
-    const stem = path.basename(original).replace(/\.[^.]*$/, "").replace(/[^A-Za-z0-9_.-]/g, "-");
+    const stem = path
+      .basename(original)
+      .replace(/\.[^.]*$/, "")
+      .replace(/[^A-Za-z0-9_.-]/g, "-");
     let name = stem;
     for (let count = 2; taken.has(name.toLowerCase()); count++) name = `${stem}-${count}`;
     taken.add(name.toLowerCase());
@@ -107,7 +110,9 @@ function rewriteImports(
 function isTypeOnly(node: Node | undefined): boolean {
   if (Node.isImportDeclaration(node)) {
     const named = node.getNamedImports();
-    return node.isTypeOnly() || (named.length > 0 && !node.getDefaultImport() && named.every((name) => name.isTypeOnly()));
+    return (
+      node.isTypeOnly() || (named.length > 0 && !node.getDefaultImport() && named.every((name) => name.isTypeOnly()))
+    );
   }
   return Node.isExportDeclaration(node) && node.isTypeOnly();
 }

@@ -21,7 +21,11 @@ export type TrainerInput = {
 };
 
 /** The generated files. */
-export type TrainerFiles = { readonly "trainer.ts": string; readonly "trainer.js": string; readonly "program.d.ts": string };
+export type TrainerFiles = {
+  readonly "trainer.ts": string;
+  readonly "trainer.js": string;
+  readonly "program.d.ts": string;
+};
 
 /** The trainer of a program. */
 export function emitTrainer(input: TrainerInput): TrainerFiles {
@@ -76,15 +80,13 @@ function imports(data: readonly DataImport[]): StatementStructures[] {
     namedImports: ["Program"],
     isTypeOnly: true,
   };
-  const theirs = data.map(
-    (each): OptionalKind<ImportDeclarationStructure> => ({
-      moduleSpecifier: each.module,
-      isTypeOnly: each.typeOnly,
-      ...(each.defaultName === undefined ? {} : { defaultImport: each.defaultName }),
-      ...(each.namespaceName === undefined ? {} : { namespaceImport: each.namespaceName }),
-      namedImports: each.named.map(({ name, alias }) => (alias === undefined ? name : { name, alias })),
-    }),
-  );
+  const theirs = data.map((each): OptionalKind<ImportDeclarationStructure> => ({
+    moduleSpecifier: each.module,
+    isTypeOnly: each.typeOnly,
+    ...(each.defaultName === undefined ? {} : { defaultImport: each.defaultName }),
+    ...(each.namespaceName === undefined ? {} : { namespaceImport: each.namespaceName }),
+    namedImports: each.named.map(({ name, alias }) => (alias === undefined ? name : { name, alias })),
+  }));
   return [runtime, ...theirs, types].map((each) => ({ ...each, kind: StructureKind.ImportDeclaration }));
 }
 
@@ -93,7 +95,18 @@ type Loader = { readonly name: string; readonly variable: string };
 
 function mainFunction(input: TrainerInput): StatementStructures {
   const { training } = input;
-  const taken = new Set(["session", "data", "main", "seed", "epochs", "epoch", "step", "samples", "results", "runTrainer"]);
+  const taken = new Set([
+    "session",
+    "data",
+    "main",
+    "seed",
+    "epochs",
+    "epoch",
+    "step",
+    "samples",
+    "results",
+    "runTrainer",
+  ]);
   for (const { named } of input.data.imports) for (const { name, alias } of named) taken.add(alias ?? name);
   const loaders = training.loaders.map(({ name }) => ({ name, variable: variableName(name, taken) }));
   const trained = loaders.find((loader) => loader.name === "train") ?? loaders[0];
@@ -106,7 +119,9 @@ function mainFunction(input: TrainerInput): StatementStructures {
     name: "main",
     parameters: [{ name: "session", type: "Session<Program>" }],
     returnType: "Promise<void>",
-    docs: ["Trains the network. The session holds the compiled program, the command line's options and the run's folder."],
+    docs: [
+      "Trains the network. The session holds the compiled program, the command line's options and the run's folder.",
+    ],
     statements: [
       {
         kind: StructureKind.VariableStatement,
@@ -177,10 +192,7 @@ function testLines(input: TrainerInput, loader: Loader): string[] {
     const title = `${templateText(capitalized(name))} of the network on the \${samples} test ${samples}`;
     return `${title}: \${results${propertyAccess(name)}.toFixed(4)}`;
   });
-  return [
-    `const { samples, results } = await session.evaluate(${loader.variable});`,
-    ...lines.map(logCall),
-  ];
+  return [`const { samples, results } = await session.evaluate(${loader.variable});`, ...lines.map(logCall)];
 }
 
 /** A call that logs a template literal, on lines of its own where one would be too long. */

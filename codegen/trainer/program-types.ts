@@ -38,7 +38,9 @@ function entryLines(entries: readonly ManifestEntry[]): string[] {
     `    readonly fields: {`,
     ...entry.buffers
       .filter((buffer) => buffer.role === "input" || buffer.role === "dataset")
-      .map((buffer) => `      readonly ${propertyKey(buffer.name)}: ${tensor(buffer.dtype, sampleShape(entry, buffer))};`),
+      .map(
+        (buffer) => `      readonly ${propertyKey(buffer.name)}: ${tensor(buffer.dtype, sampleShape(entry, buffer))};`,
+      ),
     `    };`,
     `    /** What one step gives. */`,
     `    readonly results: {`,

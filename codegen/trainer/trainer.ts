@@ -30,9 +30,7 @@ const cachedSchema = v.object({
 export async function generateTrainer(request: TrainerRequest): Promise<Record<string, string>> {
   const text = readFileSync(request.modelFile, "utf8");
   const entry =
-    request.cache === undefined
-      ? undefined
-      : path.join(request.cache, "trainer", `${requestHash(request, text)}.json`);
+    request.cache === undefined ? undefined : path.join(request.cache, "trainer", `${requestHash(request, text)}.json`);
   const cached = entry === undefined ? undefined : readCached(entry, request.modelFile);
   if (cached !== undefined) return cached;
   const [{ readData }, { copyModules, isRelative }, { emitTrainer }] = await Promise.all([

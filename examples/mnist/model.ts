@@ -19,7 +19,10 @@ export default defineTraining({
   seed: 0,
   epochs: 10,
   data: () => ({
-    train: new DataLoader(mnist({ split: "train", transform: transforms.toTensor() }), { batchSize: 64, shuffle: true }),
+    train: new DataLoader(mnist({ split: "train", transform: transforms.toTensor() }), {
+      batchSize: 64,
+      shuffle: true,
+    }),
     test: new DataLoader(mnist({ split: "test", transform: transforms.toTensor() }), { batchSize: 64 }),
   }),
   setup() {

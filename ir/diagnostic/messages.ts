@@ -1330,7 +1330,7 @@ export function unknownHyper(name: string, known: readonly string[]): Diagnostic
 
 /** A step was given an index that lies outside the axis it selects from. */
 export function indexOutside(entry: string, index: number, extent: number): Diagnostic {
-  return user("K3011", `\`${printable(entry)}\`: an index is out of range in a gather`, {
+  return user("K3011", `\`${printable(entry)}\`: a label or index is out of range`, {
     expected: `0 to ${extent - 1}`,
     got: String(index),
     hint: "Check the labels or token numbers of the batch. The step's results and state are not to be used.",

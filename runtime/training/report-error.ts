@@ -5,22 +5,26 @@
  */
 import { readFileSync } from "node:fs";
 import * as path from "node:path";
+import { fileURLToPath } from "node:url";
 import pc from "picocolors";
 import {
   DiagnosticError,
+  fail,
   InternalError,
   internalHint,
   printable,
   TargetError,
 } from "../../ir/diagnostic/diagnostic.ts";
 import type { SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
+import * as messages from "../../ir/diagnostic/messages.ts";
 import { Interrupted } from "./interrupt.ts";
 
 /** Exit codes: the user's model or data, the usage, a missing target, our bug. */
 export const exitCodes = { ok: 0, user: 1, usage: 2, target: 3, bug: 70 } as const;
 
 /** The exit code for what was thrown. */
-export function exitCodeOf(error: unknown): number {
+export function exitCodeOf(thrown: unknown): number {
+  const error = diagnosed(thrown);
   if (error instanceof Interrupted) return error.exitCode;
   if (error instanceof InternalError || !(error instanceof DiagnosticError)) return exitCodes.bug;
   if (error instanceof TargetError) return exitCodes.target;
@@ -61,7 +65,8 @@ export type ReportOptions = {
 };
 
 /** The text for what was thrown, without a line break at its end; empty for an `Interrupted`. */
-export function describeError(error: unknown, options: ReportOptions): string {
+export function describeError(thrown: unknown, options: ReportOptions): string {
+  const error = diagnosed(thrown);
   if (error instanceof Interrupted) return "";
   if (options.json) return JSON.stringify({ event: "error", ...errorData(error), exitCode: exitCodeOf(error) });
   const colors = pc.createColors(options.colors);
@@ -73,6 +78,18 @@ export function describeError(error: unknown, options: ReportOptions): string {
   const excerpt = error.source === undefined ? [] : sourceExcerpt(error.source, options.roots ?? [process.cwd()]);
   const title = `${colors.red("error")}: ${colors.bold(first)}`;
   return [title, ...excerpt.map((line) => colors.dim(line)), ...rest].join("\n");
+}
+
+/** Where this package's own code lies, as stacks name it. */
+const ownCode = new URL("../..", import.meta.url).href;
+
+/** What was thrown; an error that JavaScript threw in code that is not ours becomes the user's, at its line. */
+function diagnosed(thrown: unknown): unknown {
+  if (thrown instanceof DiagnosticError || thrown instanceof Interrupted || !(thrown instanceof Error)) return thrown;
+  const [, url = "", line, column] = /(file:\/\/[^\s()]+?):(\d+):(\d+)/.exec(thrown.stack ?? "") ?? [];
+  if (url === "" || url.startsWith(ownCode)) return thrown;
+  const place = { file: fileURLToPath(url), line: Number(line), column: Number(column) };
+  return fail(messages.userCodeFailed("your own code", `${thrown.name}: ${thrown.message}`), place, thrown);
 }
 
 function errorData(error: unknown): object {

@@ -26,6 +26,8 @@ export class RunFolder {
   /** Opens `folder`. Throws a `UserError`: K3206 if it cannot be written, K3207 if another trainer holds it. */
   static open(folder: string): RunFolder {
     try {
+      // Asked first: where it may not, making the folder gives reasons that mislead.
+      accessSync(nearestFolder(folder), constants.W_OK | constants.X_OK);
       mkdirSync(folder, { recursive: true });
       accessSync(folder, constants.W_OK | constants.X_OK);
       const lock = RunLock.acquire(folder);
@@ -59,6 +61,15 @@ export class RunFolder {
   close(): void {
     this.#lock.release();
   }
+}
+
+/** The folder itself, or the nearest one above it that is there. */
+function nearestFolder(folder: string): string {
+  let place = path.resolve(folder);
+  while (!existsSync(place) && path.dirname(place) !== place) {
+    place = path.dirname(place);
+  }
+  return place;
 }
 
 /**

@@ -144,9 +144,11 @@ export class Session<P = ProgramTypes> {
   }
 
   /**
-   * Trains one pass over `loader`. Yields after every `every` steps, with the number of steps of this pass that are done
-   * and the results of the last of them; in between nothing wakes JavaScript. Throws a `UserError` (K4001) if a loss is
-   * not finite, and `Interrupted` when a stop was asked for and the state is saved.
+   * Trains one pass over `loader`. Yields for every `every` steps the number of steps of this pass and the results of the
+   * last of them. The program runs ahead of what is yielded by up to a quarter of a second, since waking JavaScript for
+   * every line of the log would cost more than the steps; a hyperparameter that is changed in the loop holds from the
+   * next run on. Throws a `UserError` (K4001) if a loss is not finite, and `Interrupted` when a stop was asked for and the
+   * state is saved.
    */
   async *train(
     loader: DataLoader,
@@ -162,18 +164,21 @@ export class Session<P = ProgramTypes> {
     let losses: string[] | undefined;
     try {
       for (;;) {
-        const limit = Math.min(every - (step % every), this.#clock.stepsLeft(this.#position.totalSteps));
-        const call = await pass.next(this.#stretch.limit(limit));
+        const call = await pass.next(this.#stretch.limit(this.#clock.stepsLeft(this.#position.totalSteps)));
         if (call === undefined) break;
         const entry = this.#entryOf(call);
         losses ??= lossResults(entry);
         [this.#resumePoint, this.#saved] = [undefined, false];
         const result = await this.#runSteps(call);
-        this.#note(call, result, losses, step);
+        const fault = this.#note(call, result, losses, step);
+        const first = step;
         step += result.steps;
         this.#position.advance(result.steps, loader.state(step));
         await this.#showProgress(step, losses, result);
-        if (step % every === 0) yield { step, results: this.#lastResults(entry, result, step) };
+        const sound = fault === undefined ? step : fault.step - 1;
+        for (let line = first - (first % every) + every; line <= sound; line += every)
+          yield { step: line, results: this.#resultsAt(entry, result, line - first - 1, line) };
+        if (fault !== undefined) throw fault.error;
         this.#saveOrStop();
       }
     } finally {
@@ -344,19 +349,29 @@ export class Session<P = ProgramTypes> {
     return result;
   }
 
-  /** Notes the losses of a run that began after `done` steps of its pass; throws K4001 if one is not finite. */
-  #note(call: StepsCall, result: StepsResult, losses: readonly string[], done: number): void {
+  /** Notes the losses of a run that began after `done` steps of its pass; the first that is not finite, and its error. */
+  #note(
+    call: StepsCall,
+    result: StepsResult,
+    losses: readonly string[],
+    done: number,
+  ): { readonly step: number; readonly error: Error } | undefined {
     for (let step = 0; step < result.steps; step++) {
       for (const name of losses) {
         const value = numberAt(result.outputs[name], step);
         if (Number.isFinite(value)) continue;
         const checkpoint = this.#hasCheckpoint ? this.#run.lastCheckpoint : "";
-        throw fail(messages.lossNotFinite(name, value, this.#position.epoch, done + step + 1, checkpoint));
+        const place = done + step + 1;
+        return {
+          step: place,
+          error: fail(messages.lossNotFinite(name, value, this.#position.epoch, place, checkpoint)),
+        };
       }
     }
     const [name] = losses;
-    if (name === undefined) return;
-    this.#history.add(Array.from({ length: call.steps }, (_, step) => numberAt(result.outputs[name], step)));
+    if (name !== undefined)
+      this.#history.add(Array.from({ length: call.steps }, (_, step) => numberAt(result.outputs[name], step)));
+    return undefined;
   }
 
   async #showProgress(step: number, losses: readonly string[], { steps, outputs }: StepsResult): Promise<void> {
@@ -364,9 +379,10 @@ export class Session<P = ProgramTypes> {
     await this.#display.progress(this.#position.epoch, this.#epochs, step, this.#stepsPerEpoch, loss);
   }
 
-  #lastResults(entry: ManifestEntry, { steps, outputs }: StepsResult, step: number): ResultsOf<P, "train"> {
+  /** The results of step `index` of a run, which is step `step` of its pass. */
+  #resultsAt(entry: ManifestEntry, { outputs }: StepsResult, index: number, step: number): ResultsOf<P, "train"> {
     const results: Numbers = {};
-    for (const name of scalarResults(entry)) results[name] = numberAt(outputs[name], steps - 1);
+    for (const name of scalarResults(entry)) results[name] = numberAt(outputs[name], index);
     this.#display.event({ event: "step", epoch: this.#position.epoch, step, steps: this.#stepsPerEpoch, results });
     // The names are those of the entry, from which program.d.ts was made.
     return results as ResultsOf<P, "train">;

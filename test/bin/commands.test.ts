@@ -177,6 +177,20 @@ describe("compile, train, eval, predict, inspect", () => {
     assert.equal(json()[0]?.["ok"], true);
   });
 
+  it("an error in the user's data code is the user's, at its line; one of ours is a bug", () => {
+    const trainer = join(folder, "other", "trainer.js");
+    const text = readFileSync(trainer, "utf8");
+    writeFileSync(trainer, text.replace("export const data = () => ({", "export const data = () => ({ ...missing,"));
+    const { code, talk } = kiln(["train", "other", "--out", "runs/other"], folder);
+    assert.equal(code, 1, talk);
+    assert.match(talk, /other\/trainer\.js:\d+:\d+: .*missing is not defined/);
+    assert.match(talk, /\n *\d+ \| export const data = .*\.\.\.missing,\n *\| *\^\n/);
+    writeFileSync(trainer, text.replace("session.begin(seed, data)", "session.begin(seed, undefined)"));
+    const bug = kiln(["train", "other", "--out", "runs/other"], folder);
+    assert.equal(bug.code, 70, bug.talk);
+    assert.include(bug.talk, "report it");
+  });
+
   it("an artifact without training data code cannot be trained", () => {
     rmSync(join(folder, "other", "trainer.js"));
     const { code, talk } = kiln(["train", "other"], folder);

@@ -163,7 +163,8 @@ describe("runtime/training: reporting errors", () => {
     assert.include(text, "     2 |   second line\n       |   ^");
     assert.equal(exitCodeOf(error), 2);
     assert.equal(exitCodeOf(fail(messages.loaderEmpty("train", 0, 1))), 1);
-    assert.equal(exitCodeOf(new TypeError("x")), 70);
+    // Without a stack nobody can tell that it came from a user's file.
+    assert.equal(exitCodeOf(Object.assign(new TypeError("x"), { stack: "TypeError: x" })), 70);
     assert.equal(exitCodeOf(new Interrupted(143)), 143);
     assert.equal(describeError(new Interrupted(130), { json: false, colors: false }), "");
     const data: unknown = JSON.parse(describeError(error, { json: true, colors: false }));

@@ -40,7 +40,8 @@ const files = project({
   setup: `    const model = new Net();
     const optimizer = new optim.SGD(model.parameters(), { lr: 0.1, momentum: 0.9 });
     const epochly = new optim.lrScheduler.StepLR(optimizer, { stepSize: 1, gamma: 0.5 });
-    return { model, optimizer, epochly };`,
+    const stepwise = new optim.lrScheduler.ExponentialLR(optimizer, { gamma: 0.999, per: "step" });
+    return { model, optimizer, epochly, stepwise };`,
   more: `  seed: 3,
   epochs: 3,
   logEvery: 10,
