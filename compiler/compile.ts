@@ -15,7 +15,14 @@ import { printGraph } from "../ir/print.ts";
 import { printKernel } from "../ir/loop/print.ts";
 import { entryLabel } from "../ir/program.ts";
 import { printProgram } from "../ir/program-print.ts";
-import { checkOutput, createManifest, libraryPath, memoryReport, writeArtifact, type ArtifactFiles } from "./artifact.ts";
+import {
+  checkOutput,
+  createManifest,
+  libraryPath,
+  memoryReport,
+  writeArtifact,
+  type ArtifactFiles,
+} from "./artifact.ts";
 import { buildC, type CLibrary } from "./build/c.ts";
 import { closeCache, openCache } from "./build/cache.ts";
 import { cpuProfile } from "./build/features.ts";

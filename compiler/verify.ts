@@ -275,7 +275,11 @@ export function indexBounds(graph: Graph): Map<Node, number> {
         node.inputs.flatMap((input) => origins.get(input) ?? []),
       );
     // Labels that are kept or replaced, as where some are ignored.
-    if (node.op === "select") origins.set(node, node.inputs.slice(1).flatMap((input) => origins.get(input) ?? []));
+    if (node.op === "select")
+      origins.set(
+        node,
+        node.inputs.slice(1).flatMap((input) => origins.get(input) ?? []),
+      );
     if (lowering.class !== "gather" && lowering.class !== "scatter") continue;
     const [indexed, index] = node.inputs;
     const extent = indexed?.type.shape[Number(node.attrs["axis"])];

@@ -15,6 +15,7 @@ type Runner = (folder: string, options: FamilyOptions) => Promise<FamilyResult>;
 const families: Readonly<Record<string, () => Promise<Runner>>> = {
   ops: async () => (await import("./ops.ts")).runOps,
   modules: async () => (await import("./modules.ts")).runModules,
+  models: async () => (await import("./models.ts")).runModels,
   flagship: async () => (await import("./flagship.ts")).runFlagship,
   optim: async () => (await import("./optim.ts")).runOptim,
   rng: async () => (await import("./rng.ts")).runRng,

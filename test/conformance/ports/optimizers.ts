@@ -73,8 +73,11 @@ const functions: Readonly<Record<string, (...args: readonly number[]) => number>
 
 type Formula = (e: number) => number;
 
-/** A function of the step `e`, from a text with numbers, + - * / ^, brackets and functions such as min. */
-export function formula(text: string): Formula {
+/**
+ * A function of the step, from a text with numbers, + - * / ^, brackets, functions such as min, and the names of
+ * `constants`; any other name is the step. Factors may stand side by side.
+ */
+export function formula(text: string, constants: Readonly<Record<string, number>> = {}): Formula {
   const tokens = text.match(/[0-9.]+(?:e-?[0-9]+)?|[A-Za-z_]+|\*\*|[-+*/^(),]/g) ?? [];
   let next = 0;
   const take = (...expected: readonly string[]): string | undefined => {
@@ -94,8 +97,9 @@ export function formula(text: string): Formula {
   };
   const term = (): Formula => {
     let left = power();
-    for (let sign = take("*", "/"); sign !== undefined; sign = take("*", "/")) {
-      const [a, b, isTimes] = [left, power(), sign === "*"];
+    const sign = (): string | undefined => take("*", "/") ?? (/^[\w(]/.test(tokens[next] ?? "") ? "*" : undefined);
+    for (let found = sign(); found !== undefined; found = sign()) {
+      const [a, b, isTimes] = [left, power(), found === "*"];
       left = (e) => (isTimes ? a(e) * b(e) : a(e) / b(e));
     }
     return left;
@@ -125,7 +129,9 @@ export function formula(text: string): Formula {
       need(")");
       return (e) => called(...args.map((arg) => arg(e)));
     }
-    if (/^[a-z_]+$/.test(token)) return (e) => e;
+    const constant = Object.hasOwn(constants, token) ? constants[token] : undefined;
+    if (constant !== undefined) return () => constant;
+    if (/^[A-Za-z_]+$/.test(token)) return (e) => e;
     const value = Number(token);
     if (token === "" || Number.isNaN(value)) throw new Unsupported(`a function written as ${text}`);
     return () => value;
