@@ -93,7 +93,8 @@ function mark(ok: boolean): string {
 }
 
 function kernelLine(check: KernelCheck): string {
-  const sample = check.checkedTasks < check.tasks ? `, ${check.checkedTasks} of ${check.tasks} tasks` : "";
+  const isAll = check.wholeTasks && check.checkedTasks === check.tasks;
+  const sample = isAll ? "" : `, ${check.wholeTasks ? "" : "parts of "}${check.checkedTasks} of ${check.tasks} tasks`;
   const unstable = check.unstable > 0 ? `, ${check.unstable} too near a jump to compare` : "";
   const head = `${mark(check.ok)}  kernel ${check.kernel}`;
   const tail = `error ${shortNumber(check.worstError)} in ${check.elements} elements${sample}${unstable}`;

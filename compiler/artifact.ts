@@ -149,7 +149,8 @@ export async function checkOutput(folder: string): Promise<void> {
     if (code === "ENOTDIR" && existsSync(folder)) throw fail(messages.outputTaken(folder, "a file"));
     return; // not there, or not to be read: writing will tell
   }
-  if (names.length === 0 || (names.includes("manifest.json") && (await isArtifact(join(folder, "manifest.json"))))) return;
+  if (names.length === 0 || (names.includes("manifest.json") && (await isArtifact(join(folder, "manifest.json")))))
+    return;
   throw fail(messages.outputTaken(folder, `a folder with ${names.toSorted().slice(0, 3).join(", ")}`));
 }
 

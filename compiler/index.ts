@@ -1,5 +1,6 @@
 /** What a model file imports from `kilnjs`: tensors, `nn`, `optim` and `defineTraining`. */
 export * as nn from "./nn/index.ts";
+export * as F from "./nn/functional/index.ts";
 export * as optim from "./optim/index.ts";
 export {
   arange,
@@ -21,6 +22,9 @@ export {
   where,
   zeros,
 } from "./tensor/create.ts";
+export { einsum, tensordot, type TensordotAxes } from "./tensor/products.ts";
+export { meshgrid } from "./tensor/rearrange.ts";
+export type { IndexList, IndexPart, IndexSlice } from "./tensor/pick.ts";
 export { enableGrad, grad, noGrad, type GradOptions } from "./autodiff/backward.ts";
 export {
   defineTraining,

@@ -176,7 +176,7 @@ async function run(command: string, args: readonly string[], unity: string): Pro
   return new Promise((resolve) => {
     const child = spawn(command, args, {
       stdio: ["pipe", "ignore", "pipe"],
-      timeout: timeLimit,
+      signal: AbortSignal.timeout(timeLimit),
       killSignal: "SIGKILL",
     });
     let output = "";

@@ -6,15 +6,7 @@
 import type { ManifestState } from "../ir/artifact/manifest.ts";
 import { fail, invariant } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
-import {
-  at,
-  dtypeBytes,
-  elementCount,
-  formatType,
-  rowMajorStrides,
-  sameShape,
-  type Shape,
-} from "../ir/type.ts";
+import { at, dtypeBytes, elementCount, formatType, rowMajorStrides, sameShape, type Shape } from "../ir/type.ts";
 import type { Tensorlike } from "./data/tensorlike.ts";
 import { newTypedArray, typedArray, type TypedArray } from "./typed-array.ts";
 

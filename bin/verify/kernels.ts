@@ -21,8 +21,9 @@ export type KernelCheck = {
   /** What it computes. */
   readonly doc: string;
   readonly tasks: number;
-  /** How many tasks the interpreter ran. */
+  /** How many tasks the interpreter ran, and whether it ran them to the end: long ones are run in part. */
   readonly checkedTasks: number;
+  readonly wholeTasks: boolean;
   /** Elements that were compared. */
   readonly elements: number;
   /** The largest distance of a float from its expected value, relative to that value or to 1. */
@@ -107,6 +108,7 @@ function checkKernel(kernel: Kernel, context: KernelContext): KernelCheck {
     return {
       ...about,
       checkedTasks: plain.tasks,
+      wholeTasks: plain.whole,
       elements: plain.elements + (second?.elements ?? 0),
       worstError: Math.max(plain.worst, second?.worst ?? 0),
       unstable: plain.unstable + (second?.unstable ?? 0),
@@ -116,12 +118,13 @@ function checkKernel(kernel: Kernel, context: KernelContext): KernelCheck {
   } catch (error) {
     if (!(error instanceof DiagnosticError)) throw error;
     const fault = error.diagnostic.what;
-    return { ...about, checkedTasks: 0, elements: 0, worstError: 0, unstable: 0, ok: false, fault };
+    return { ...about, checkedTasks: 0, wholeTasks: true, elements: 0, worstError: 0, unstable: 0, ok: false, fault };
   }
 }
 
 type Trial = {
   readonly tasks: number;
+  readonly whole: boolean;
   readonly elements: number;
   readonly undefinedResults: number;
   readonly worst: number;
@@ -134,7 +137,8 @@ function trial(kernel: Kernel, { addon, run, uses, options }: KernelContext, pos
   const parts = interpretSample(kernel, buffers, options.milliseconds);
   const tasks = parts.reduce((sum, { begin, end }) => sum + end - begin, 0);
   run(buffers);
-  const all = tasks === kernel.tasks && parts.every((part) => part.kernel.body === kernel.body);
+  const whole = parts.every((part) => part.kernel.body === kernel.body);
+  const all = whole && tasks === kernel.tasks;
   const written = buffers.filter(({ first, role }) => first !== undefined && role !== "status");
   const terms =
     kernel.flops /
@@ -143,9 +147,9 @@ function trial(kernel: Kernel, { addon, run, uses, options }: KernelContext, pos
       written.reduce((sum, { native }) => sum + native.length, 0),
     );
   const found = compare(written, all, terms);
-  if (found.differences.length === 0) return { ...found, tasks, unstable: 0, difference: undefined };
+  if (found.differences.length === 0) return { ...found, tasks, whole, unstable: 0, difference: undefined };
   const stable = stableOnes(kernel, { buffers, parts, terms, random: options.random }, found.differences);
-  return { ...found, tasks, unstable: found.differences.length - stable.length, difference: stable[0] };
+  return { ...found, tasks, whole, unstable: found.differences.length - stable.length, difference: stable[0] };
 }
 
 function runNative(native: NativeProgram, place: number, threads: number, buffers: readonly KernelBuffer[]): void {

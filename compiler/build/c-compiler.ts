@@ -102,7 +102,8 @@ function parseAnswer(text: string): Answer | undefined {
   }
   if (typeof value !== "object" || value === null || !("version" in value) || !("macros" in value)) return undefined;
   const { version, macros } = value;
-  const sound = typeof version === "string" && Array.isArray(macros) && macros.every((name) => typeof name === "string");
+  const sound =
+    typeof version === "string" && Array.isArray(macros) && macros.every((name) => typeof name === "string");
   return sound ? { version, macros } : undefined;
 }
 
@@ -110,7 +111,13 @@ async function ask(folder: string, file: string, leading: readonly string[], mar
   const run = async (args: readonly string[], input?: string): Promise<string> => {
     const all = [...leading, ...args];
     const seconds = Math.min(compilerSeconds(), 30);
-    const result = await runCommand({ file, args: all, cwd: folder, seconds, ...(input === undefined ? {} : { input }) });
+    const result = await runCommand({
+      file,
+      args: all,
+      cwd: folder,
+      seconds,
+      ...(input === undefined ? {} : { input }),
+    });
     const shown = [file, ...all].join(" ");
     switch (result.kind) {
       case "done":
@@ -125,7 +132,10 @@ async function ask(folder: string, file: string, leading: readonly string[], mar
   };
   const version = (await run(["--version"])).split("\n")[0] ?? "";
   const macros = (await run([marchFlag(march), "-dM", "-E", "-x", "c", "-"])).matchAll(/^#define (\w+)/gm);
-  await writeBuildFile(join(folder, "probe.c"), "#include <math.h>\n#include <stdint.h>\nint64_t probe(void) { return 1; }\n");
+  await writeBuildFile(
+    join(folder, "probe.c"),
+    "#include <math.h>\n#include <stdint.h>\nint64_t probe(void) { return 1; }\n",
+  );
   await run([marchFlag(march), "-std=gnu11", "-fPIC", "-shared", "-o", "probe.so", "probe.c"]);
   return { version, macros: Array.from(macros, (match) => match[1] ?? "").filter((name) => name.startsWith("__")) };
 }

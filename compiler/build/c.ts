@@ -58,9 +58,22 @@ export function commonFlags(compiler: CCompiler, level: OptimisationLevel = 2): 
   // What -O3 gains on row kernels comes from these two of its parts; the rest of it only costs time.
   const loops = compiler.macros.has("__clang__") ? [] : ["-fvect-cost-model=dynamic", "-fpeel-loops"];
   return [
-    ...["-std=gnu11", `-O${level}`, ...(level === 2 ? loops : []), marchFlag(compiler.march), ...wide],
-    ...["-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fwrapv", "-fopenmp-simd"],
-    ...["-fPIC", "-fvisibility=hidden", "-fno-ident", "-fno-asynchronous-unwind-tables", "-w", "-pipe"],
+    "-std=gnu11",
+    `-O${level}`,
+    ...(level === 2 ? loops : []),
+    marchFlag(compiler.march),
+    ...wide,
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-fwrapv",
+    "-fopenmp-simd",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-fno-ident",
+    "-fno-asynchronous-unwind-tables",
+    "-w",
+    "-pipe",
   ];
 }
 
@@ -78,7 +91,9 @@ async function link(cache: Cache, compiler: CCompiler, files: readonly CFile[], 
   const folder = await workFolder(cache);
   try {
     for (const { name, text } of files) await writeBuildFile(join(folder, name), text);
-    await Promise.all(sources.map(({ file, object }) => compileObject({ cache, compiler, folder, common }, file, object)));
+    await Promise.all(
+      sources.map(({ file, object }) => compileObject({ cache, compiler, folder, common }, file, object)),
+    );
     const objects = sources.map(({ file }) => objectName(file));
     await runCompiler(compiler, folder, ["-shared", "-o", "program.so", ...objects, ...linkFlags()]);
     const library = await readFile(join(folder, "program.so"));

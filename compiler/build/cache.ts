@@ -4,7 +4,19 @@
  * written and nobody asked for it by name, a temporary folder serves for one build.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { access, constants, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import {
+  access,
+  constants,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fail } from "../../ir/diagnostic/diagnostic.ts";

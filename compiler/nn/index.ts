@@ -10,6 +10,7 @@ export { Embedding, Flatten, Identity, Linear, Unflatten } from "./layers/linear
 export * from "./layers/loss.ts";
 export * from "./layers/normalise.ts";
 export * from "./layers/pool.ts";
+export { GRUCell, LSTMCell, RNNCell } from "./layers/cell.ts";
 export * from "./layers/recurrent.ts";
 export * from "./layers/transformer.ts";
 export { clipGradNorm_, clipGradValue_ } from "./clip.ts";

@@ -82,14 +82,16 @@ export const indexingMethods: IndexingMethods = {
     });
   },
   indexSelect(dim, index) {
-    if (this.ndim === 0) return this.reshape([1]).indexSelect(dim, index.reshape([-1])).reshape([]);
+    if (this.ndim === 0)
+      return this.reshape([1])
+        .indexSelect(dim, index.reshape([-1]))
+        .reshape([]);
     return takeSlices(this, dim, index);
   },
   scatterAdd(dim, index, source) {
     const trace = currentTrace("scatterAdd");
     return trace.at(trace.here(), () => {
-      if (this.ndim === 0)
-        return ofScalar(this, (x) => x.scatterAdd(dim, index.reshape([-1]), source.reshape([-1])));
+      if (this.ndim === 0) return ofScalar(this, (x) => x.scatterAdd(dim, index.reshape([-1]), source.reshape([-1])));
       const axis = normaliseAxis("scatterAdd", dim, this.type);
       const indices = indexNode("scatterAdd", index);
       const span = indices.type.shape;

@@ -144,7 +144,7 @@ function parseEquation(
 function expand(text: string, hidden: number): string[] {
   const [before = "", after = ""] = text.split("...");
   const dots = text.includes("...") ? Array.from({ length: hidden }, (_, i) => `.${hidden - 1 - i}`) : [];
-  return [...before, ...dots, ...after];
+  return [...before.split(""), ...dots, ...after.split("")];
 }
 
 /** A label that occurs twice in an operand means its diagonal. */

@@ -146,7 +146,7 @@ export const rearrangeMethods: RearrangeMethods = {
       const axes = [dims].flat();
       if (axes.length !== amounts.length)
         throw fail(messages.unequalLists("roll", "shifts", amounts, "dims", axes), currentTrace("roll").here());
-      return axes.reduce((x, axis, i) => rollAxis(x, at(amounts, i), axis), this as Tensor);
+      return axes.reduce<Tensor>((x, axis, i) => rollAxis(x, at(amounts, i), axis), this);
     });
   },
   tile(...times) {

@@ -1,3 +1,4 @@
+/** The measuring of the bench: contestants run in turn, medians of blocks, ratios that foreign load does not bend. */
 import { expect } from "chai";
 import type { Contestant } from "../../bench/contestant.ts";
 import { compare, median, stepsFor } from "../../bench/measure.ts";

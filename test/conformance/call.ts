@@ -80,7 +80,10 @@ export class Call {
       const name = names[rest >= 0 && i >= rest ? rest : i];
       if (name === undefined) throw new Unsupported(`${args.length} positional arguments`);
       const known = values.get(name);
-      values.set(name, i >= rest && rest >= 0 ? [...(Array.isArray(known) ? (known as readonly Arg[]) : []), arg] : arg);
+      values.set(
+        name,
+        i >= rest && rest >= 0 ? [...(Array.isArray(known) ? (known as readonly Arg[]) : []), arg] : arg,
+      );
     });
     for (const [name, arg] of Object.entries(kwargs)) {
       if (ignoredKeywords.includes(name)) continue;
@@ -147,7 +150,11 @@ export class Call {
   /** A truth value, or `otherwise` where it is missing or None. */
   flag(name: string, otherwise: boolean = false): boolean {
     const value = this.has(name) ? this.arg(name) : otherwise;
-    return typeof value === "boolean" ? value : typeof value === "number" ? value !== 0 : wrong(name, "a truth value", value);
+    return typeof value === "boolean"
+      ? value
+      : typeof value === "number"
+        ? value !== 0
+        : wrong(name, "a truth value", value);
   }
 
   /** A text, or `otherwise` where it is missing or None. */
@@ -173,7 +180,9 @@ export class Call {
   /** A dtype, or `undefined`. */
   dtype(name: string): DType | undefined {
     const value = this.arg(name);
-    return value !== null && typeof value === "object" && "kind" in value && value.kind === "dtype" ? value.dtype : undefined;
+    return value !== null && typeof value === "object" && "kind" in value && value.kind === "dtype"
+      ? value.dtype
+      : undefined;
   }
 }
 
@@ -183,5 +192,7 @@ export function isList(value: Arg): value is readonly Arg[] {
 }
 
 function wrong(name: string, expected: string, got: Arg): never {
-  throw new Unsupported(`argument ${name}: expected ${expected}, got ${isTensor(got) ? got.toString() : JSON.stringify(got)}`);
+  throw new Unsupported(
+    `argument ${name}: expected ${expected}, got ${isTensor(got) ? got.toString() : JSON.stringify(got)}`,
+  );
 }

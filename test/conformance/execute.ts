@@ -48,7 +48,10 @@ export type JobResult = {
 };
 
 /** Runs jobs; gives for each its result or the error it ended with. */
-export async function execute(target: Target, jobs: readonly Job[]): Promise<(JobResult | { readonly error: unknown })[]> {
+export async function execute(
+  target: Target,
+  jobs: readonly Job[],
+): Promise<(JobResult | { readonly error: unknown })[]> {
   if (target === "reference") return jobs.map((job) => attempt(() => interpretJob(job)));
   const results: (JobResult | { readonly error: unknown })[] = Array.from({ length: jobs.length });
   const profile = await cpuProfile();
@@ -89,7 +92,8 @@ function runCalls(
   return calls.map((own, i) => {
     beforeCall?.(i, hyper);
     const outputs = call(new Map([...inputs, ...own]), { hyper, counters });
-    for (const [name, by] of Object.entries(at(traced.entries, 0).increments)) counters.set(name, (counters.get(name) ?? 0) + by);
+    for (const [name, by] of Object.entries(at(traced.entries, 0).increments))
+      counters.set(name, (counters.get(name) ?? 0) + by);
     return outputs;
   });
 }
@@ -107,7 +111,9 @@ function interpretJob(job: Job): JobResult {
     const hostScalar = (expr: HostExpr): number => evaluateHostExpr(expr, environment);
     const { outputs, writes } = interpret(graph, { inputs, states, draw, hostScalar });
     states = new Map([...states, ...writes]);
-    return new Map([...outputs].map(([name, values]) => [name, { type: types.get(name) ?? at(graph.nodes, 0).type, values }]));
+    return new Map(
+      [...outputs].map(([name, values]) => [name, { type: types.get(name) ?? at(graph.nodes, 0).type, values }]),
+    );
   });
   return { outputs: lastOf(calls), calls, states };
 }
@@ -195,7 +201,8 @@ function readOutputs(entry: PlannedEntry, memories: readonly Memory[]): Map<stri
   const outputs = new Map<string, NumberTensor>();
   entry.buffers.forEach(({ role, name, dtype, shape }, i) => {
     const bytes = new Uint8Array(at(memories, i).memory, 0, byteLength({ dtype, shape }));
-    if (role === "output") outputs.set(name, { type: { dtype, shape }, values: toNumbers(dtype, typedArray(dtype, bytes)) });
+    if (role === "output")
+      outputs.set(name, { type: { dtype, shape }, values: toNumbers(dtype, typedArray(dtype, bytes)) });
     if (role === "status" && new Int32Array(bytes.buffer, 0, 1)[0] !== 0)
       throw new Error(`a kernel reports an error: ${[...new Int32Array(bytes.buffer, 0, 4)].join(", ")}`);
   });
@@ -218,7 +225,12 @@ function prepareCall(
   entry.buffers.forEach(({ role, name, dtype }, i) => {
     const { memory } = at(memories, i);
     if (role === "input") write(memory, dtype, inputs.get(name) ?? []);
-    if (role === "scalars") write(memory, dtype, entry.scalars.map((expr) => evaluateHostExpr(expr, environment)));
+    if (role === "scalars")
+      write(
+        memory,
+        dtype,
+        entry.scalars.map((expr) => evaluateHostExpr(expr, environment)),
+      );
   });
 }
 
@@ -239,7 +251,12 @@ function prepareStates(plan: Plan, entry: PlannedEntry, memories: readonly Memor
   });
 }
 
-function readStates(plan: Plan, entry: PlannedEntry, memories: readonly Memory[], index: number): Map<string, Float64Array> {
+function readStates(
+  plan: Plan,
+  entry: PlannedEntry,
+  memories: readonly Memory[],
+  index: number,
+): Map<string, Float64Array> {
   const states = new Map<string, Float64Array>();
   const place = entry.buffers.findIndex(({ role }) => role === "state");
   for (const { buffer, offset } of plan.states) {

@@ -10,68 +10,31 @@ import { compileTraced } from "../../compiler/compile.ts";
 import { traceTraining } from "../../compiler/trace/training.ts";
 import { describeLoader } from "../../ir/data/describe.ts";
 import { defaultGenerator } from "../../ir/random/default.ts";
-import { at, sameShape } from "../../ir/type.ts";
+import { at } from "../../ir/type.ts";
 import { DataLoader, fashionMnist, mnist, randomSplit, transforms, type Dataset } from "../../runtime/data/index.ts";
 import type { Tensorlike } from "../../runtime/data/tensorlike.ts";
 import { Program } from "../../runtime/program.ts";
 import { createSchedulers } from "../../runtime/schedulers.ts";
 import { evaluateLoader } from "../../runtime/training/evaluate.ts";
 import { Feed } from "../../runtime/training/feed.ts";
+import {
+  centre,
+  centres,
+  compareLog,
+  compareWeights,
+  initTolerance,
+  judgeTutorial,
+  same,
+  type Flagship,
+  type TrainingRecord,
+} from "./flagship-judge.ts";
 import type { FamilyOptions } from "./ops.ts";
 import { Cnn, definitionOf, Mlp, parseTraining, type ProgramParts } from "./ports/programs.ts";
 import { ended, judged, Unsupported, type CaseResult, type FamilyResult } from "./report.ts";
-import { TensorFile, toNumbers, type Mismatch } from "./tensors.ts";
-
-type Window = { readonly first: number; readonly last: number; readonly atol: number };
-type Centre = { readonly center: number; readonly atol: number };
-type Centres = { readonly center: readonly number[]; readonly atol: readonly number[] };
-type Counts = { readonly correct: number; readonly total: number; readonly loss: number };
-
-/** What the files say; which parts are there depends on the program. */
-type Flagship = {
-  readonly seed: number;
-  readonly data: string;
-  readonly program?: string;
-  readonly model?: string;
-  readonly model_source?: string;
-  readonly activation?: string;
-  readonly optimizer: string;
-  readonly dropout?: string;
-  readonly epochs?: number;
-  readonly steps?: number;
-  readonly batch_size: number;
-  readonly validation?: readonly Counts[];
-  readonly train_first16?: readonly number[];
-  readonly order?: readonly { readonly first16: readonly number[]; readonly count: number; readonly sha256: string }[];
-  readonly next24?: number;
-  readonly judge?: {
-    readonly windows?: readonly Window[];
-    readonly step100_weights_relative_norm?: Readonly<Record<string, number>>;
-    readonly epoch_mean_loss?: Centres;
-    readonly test_correct_by_epoch?: Centres;
-    readonly test_correct?: Centre;
-    readonly test_loss?: Centre;
-    readonly validation_correct?: Centres;
-    readonly validation_loss?: Centres;
-    readonly exact_class?: { readonly steps: number; readonly atol: number };
-    readonly block?: number;
-    readonly block_mean_loss?: Centres;
-  };
-  readonly checkpoints?: readonly {
-    readonly after_epochs: number;
-    readonly adam_step: number;
-    readonly losses: readonly number[];
-    readonly tol: readonly number[];
-  }[];
-};
-
-/** How far initial weights may lie from the reference (rule 1). */
-const initTolerance = 1e-8;
+import { TensorFile, type Mismatch } from "./tensors.ts";
 
 /** Lines of the log are written every so many steps, as in the tutorial. */
 const logEvery = 100;
-
-const exact = { rtol: 0, atol: 0 };
 
 /** Runs the family in a folder. */
 export async function runFlagship(folder: string, { target, filter, data }: FamilyOptions): Promise<FamilyResult> {
@@ -105,7 +68,8 @@ function runProgram(
 ): Promise<(Mismatch | undefined)[]> {
   if (test.checkpoints !== undefined) return runResumed(test, file, data);
   if (test.model?.startsWith("CNN") === true) return runCnn(test, file, log, data);
-  if (test.program === "base" || test.program === "split" || test.program === "remedies") return runTutorial(test, file, log, data);
+  if (test.program === "base" || test.program === "split" || test.program === "remedies")
+    return runTutorial(test, file, log, data);
   return Promise.reject(new Unsupported(`no port of ${test.program ?? test.model}`));
 }
 
@@ -163,7 +127,10 @@ async function trainPass(
   const losses: number[] = [];
   const order: number[] = [];
   for (;;) {
-    const limit = Math.min(most - losses.length, pause === undefined || losses.length >= pause ? Infinity : pause - losses.length);
+    const limit = Math.min(
+      most - losses.length,
+      pause === undefined || losses.length >= pause ? Infinity : pause - losses.length,
+    );
     const call = limit > 0 ? await pass.next(limit) : undefined;
     if (call === undefined) break;
     const result = await program.run(call);
@@ -182,18 +149,6 @@ async function evaluateAside(program: Program, loader: DataLoader): Promise<numb
   defaultGenerator.restore(saved);
   return results["correct"] ?? Number.NaN;
 }
-
-type Record_ = {
-  readonly losses: number[][];
-  readonly orders: string[];
-  readonly counts: number[];
-  readonly correctByEpoch: number[];
-  readonly validation: { correct: number; loss: number }[];
-  readonly lines: string[];
-  test: { correct: number; loss: number };
-  step100: ReadonlyMap<string, Tensorlike>;
-  init: ReadonlyMap<string, Tensorlike>;
-};
 
 async function runTutorial(
   test: Flagship,
@@ -218,7 +173,17 @@ async function runTutorial(
     program.initialize();
     const init = program.stateDict();
     const schedulers = createSchedulers(program.manifest.training?.schedulers ?? [], program.hyper);
-    const record: Record_ = { losses: [], orders: [], counts: [], correctByEpoch: [], validation: [], lines: [], test: { correct: 0, loss: 0 }, step100: new Map(), init };
+    const record: TrainingRecord = {
+      losses: [],
+      orders: [],
+      counts: [],
+      correctByEpoch: [],
+      validation: [],
+      lines: [],
+      test: { correct: 0, loss: 0 },
+      step100: new Map(),
+      init,
+    };
     for (let epoch = 0; epoch < epochs; epoch++) {
       const keep100 = (done: number): void => {
         if (epoch === 0 && done === 100) record.step100 = program.stateDict();
@@ -237,7 +202,7 @@ async function runTutorial(
   });
 }
 
-function note(record: Record_, epoch: number, epochs: number, losses: number[], order: number[]): void {
+function note(record: TrainingRecord, epoch: number, epochs: number, losses: number[], order: number[]): void {
   record.losses.push(losses);
   record.orders.push(createHash("sha256").update(Int32Array.from(order)).digest("hex"));
   record.counts.push(order.length);
@@ -246,12 +211,20 @@ function note(record: Record_, epoch: number, epochs: number, losses: number[], 
   });
 }
 
-async function validate(program: Program, loader: DataLoader, record: Record_, epoch: number, epochs: number): Promise<void> {
+async function validate(
+  program: Program,
+  loader: DataLoader,
+  record: TrainingRecord,
+  epoch: number,
+  epochs: number,
+): Promise<void> {
   const { samples, results } = await evaluateLoader(program, "validation", loader);
   const { correct = Number.NaN, loss = Number.NaN } = results;
   record.validation.push({ correct, loss });
   const accuracy = ((100 * correct) / samples).toFixed(2);
-  record.lines.push(`Epoch [${epoch + 1}/${epochs}], Validation Loss: ${loss.toFixed(4)}, Validation Accuracy: ${accuracy} %`);
+  record.lines.push(
+    `Epoch [${epoch + 1}/${epochs}], Validation Loss: ${loss.toFixed(4)}, Validation Accuracy: ${accuracy} %`,
+  );
 }
 
 function stepLine(epoch: number, epochs: number, step: number, steps: number, loss: number): string {
@@ -273,88 +246,12 @@ function dropoutOf({ model_source: source = "" }: Flagship): number {
   return Number(/nn\.Dropout\(([0-9.]+)\)/.exec(source)?.[1] ?? 0);
 }
 
-function judgeTutorial(test: Flagship, file: TensorFile, log: string | undefined, record: Record_, next: number): (Mismatch | undefined)[] {
-  const { judge = {}, order = [] } = test;
-  const losses = record.losses.flat();
-  const means = record.losses.map((epoch) => epoch.reduce((sum, loss) => sum + loss, 0) / epoch.length);
-  return [
-    ...compareWeights("initial", record.init, file, "init.", initTolerance),
-    ...order.map(({ sha256, count }, epoch) =>
-      same(`order of epoch ${epoch + 1}`, `${record.counts[epoch]} ${record.orders[epoch]}`, `${count} ${sha256}`),
-    ),
-    test.next24 === undefined ? undefined : same("the number drawn afterwards", String(next), String(test.next24)),
-    ...(judge.windows ?? []).map((window) => compareWindow(losses, file, window)),
-    ...Object.entries(judge.step100_weights_relative_norm ?? {}).map(([name, most]) => relativeNorm(name, record.step100, file, most)),
-    ...centres("mean loss of epoch", means, judge.epoch_mean_loss),
-    ...centres("right answers after epoch", record.correctByEpoch, judge.test_correct_by_epoch),
-    ...centres("right answers in validation", record.validation.map(({ correct }) => correct), judge.validation_correct),
-    ...centres("loss in validation", record.validation.map(({ loss }) => loss), judge.validation_loss),
-    centre("right answers at the end", record.test.correct, judge.test_correct),
-    centre("test loss", record.test.loss, judge.test_loss),
-    log === undefined ? undefined : compareLog(record.lines, log),
-  ];
-}
-
-function compareWeights(
-  label: string,
-  weights: ReadonlyMap<string, Tensorlike>,
-  file: TensorFile,
-  prefix: string,
-  atol: number,
-): (Mismatch | undefined)[] {
-  return [...file.below(prefix)].map(([name, stored]): Mismatch | undefined => {
-    const found = weights.get(name);
-    const what = `${label} ${name}`;
-    const tolerance = { rtol: 0, atol };
-    if (found === undefined || !sameShape(found.shape, stored.type.shape)) return { what: `${what}: missing or misshapen`, largest: NaN, tolerance };
-    const values = toNumbers("f32", found.data);
-    const largest = stored.values.reduce((most, value, i) => Math.max(most, Math.abs((values[i] ?? NaN) - value)), 0);
-    return largest <= atol ? undefined : { what, largest, tolerance };
-  });
-}
-
-function compareWindow(losses: readonly number[], file: TensorFile, { first, last, atol }: Window): Mismatch | undefined {
-  const { values } = file.get("losses");
-  let largest = 0;
-  for (let step = first; step <= last; step++) largest = Math.max(largest, Math.abs((losses[step - 1] ?? NaN) - (values[step - 1] ?? NaN)));
-  return largest <= atol ? undefined : { what: `losses of steps ${first} to ${last}`, largest, tolerance: { rtol: 0, atol } };
-}
-
-function relativeNorm(name: string, weights: ReadonlyMap<string, Tensorlike>, file: TensorFile, most: number): Mismatch | undefined {
-  const stored = file.get(`step100.${name}`).values;
-  const found = weights.get(name);
-  const values = found === undefined ? new Float64Array() : toNumbers("f32", found.data);
-  const norm = (of: (i: number) => number): number => Math.sqrt(stored.reduce((sum, _, i) => sum + of(i) ** 2, 0));
-  const largest = norm((i) => (values[i] ?? NaN) - (stored[i] ?? NaN)) / norm((i) => stored[i] ?? NaN);
-  return largest <= most ? undefined : { what: `${name} after 100 steps (relative norm)`, largest, tolerance: { rtol: most, atol: 0 } };
-}
-
-function centre(what: string, value: number, rule: Centre | undefined): Mismatch | undefined {
-  if (rule === undefined) return undefined;
-  const largest = Math.abs(value - rule.center);
-  return largest <= rule.atol ? undefined : { what: `${what}: ${value}, expected ${rule.center}`, largest, tolerance: { rtol: 0, atol: rule.atol } };
-}
-
-function centres(what: string, values: readonly number[], rule: Centres | undefined): (Mismatch | undefined)[] {
-  return (rule?.center ?? []).map((center, i) => centre(`${what} ${i + 1}`, values[i] ?? NaN, { center, atol: rule?.atol[i] ?? 0 }));
-}
-
-function same(what: string, got: string, expected: string): Mismatch | undefined {
-  return got === expected ? undefined : { what: `${what}: ${got}, expected ${expected}`, largest: NaN, tolerance: exact };
-}
-
-/** The lines in order and form: numbers with a point in them are the run's own, with as many decimals. */
-function compareLog(lines: readonly string[], log: string): Mismatch | undefined {
-  const form = (line: string): string => line.replaceAll(/\d+\.(\d+)/g, (_, decimals: string) => `#.${"#".repeat(decimals.length)}`);
-  const expected = log.trimEnd().split("\n");
-  const bad = Array.from({ length: Math.max(lines.length, expected.length) }, (_, i) => i).find(
-    (i) => form(lines[i] ?? "") !== form(expected[i] ?? ""),
-  );
-  return bad === undefined ? undefined : same(`line ${bad + 1} of the log`, lines[bad] ?? "(none)", expected[bad] ?? "(none)");
-}
-
 /** Trains on from given weights and optimizer state. */
-async function runResumed(test: Flagship, file: TensorFile, folders: ReadonlyMap<string, string>): Promise<(Mismatch | undefined)[]> {
+async function runResumed(
+  test: Flagship,
+  file: TensorFile,
+  folders: ReadonlyMap<string, string>,
+): Promise<(Mismatch | undefined)[]> {
   const sizes = [...(test.model ?? "").matchAll(/\d+/g)].map(([text]) => Number(text));
   const [inputs = 0, hidden = 0, classes = 0] = sizes;
   const parts: ProgramParts = {
@@ -370,7 +267,9 @@ async function runResumed(test: Flagship, file: TensorFile, folders: ReadonlyMap
     const fields = train?.resident()?.fields;
     const entry = program.manifest.entries.find(({ name, batch }) => name === "train" && batch === test.batch_size);
     if (fields === undefined || entry === undefined) throw new Error("the data is not resident");
-    const named = entry.buffers.filter(({ role }) => role === "dataset").map(({ name }, i) => [name, at(fields, i)] as const);
+    const named = entry.buffers
+      .filter(({ role }) => role === "dataset")
+      .map(({ name }, i) => [name, at(fields, i)] as const);
     const wrong: (Mismatch | undefined)[] = [];
     for (const point of test.checkpoints ?? []) {
       program.seed(test.seed);
@@ -380,10 +279,21 @@ async function runResumed(test: Flagship, file: TensorFile, folders: ReadonlyMap
       program.counters.set("optimizer.step", point.adam_step);
       const indices = Int32Array.from(file.get(`${prefix}indices`).values);
       const steps = Math.floor(indices.length / test.batch_size);
-      const { outputs } = await program.run({ entry: "train", batch: test.batch_size, steps, indices, datasets: Object.fromEntries(named) });
+      const { outputs } = await program.run({
+        entry: "train",
+        batch: test.batch_size,
+        steps,
+        indices,
+        datasets: Object.fromEntries(named),
+      });
       const losses = Array.from(outputs["loss"] ?? [], Number);
       point.losses.forEach((loss, i) => {
-        wrong.push(centre(`loss of step ${i + 1} after epoch ${point.after_epochs}`, losses[i] ?? NaN, { center: loss, atol: point.tol[i] ?? 0 }));
+        wrong.push(
+          centre(`loss of step ${i + 1} after epoch ${point.after_epochs}`, losses[i] ?? NaN, {
+            center: loss,
+            atol: point.tol[i] ?? 0,
+          }),
+        );
       });
     }
     return wrong;
@@ -397,10 +307,17 @@ function loadState(program: Program, file: TensorFile, prefix: string): void {
   };
   program.loadStateDict(new Map([...program.stateDict().keys()].map((name) => [name, tensor(`${prefix}${name}`)])));
   const slots = [...program.optimizerState().keys()];
-  program.loadOptimizerState(new Map(slots.map((name) => [name, tensor(`${prefix}${name.replace(/^optimizer\./, "")}`)])));
+  program.loadOptimizerState(
+    new Map(slots.map((name) => [name, tensor(`${prefix}${name.replace(/^optimizer\./, "")}`)])),
+  );
 }
 
-async function runCnn(test: Flagship, file: TensorFile, log: string | undefined, folders: ReadonlyMap<string, string>): Promise<(Mismatch | undefined)[]> {
+async function runCnn(
+  test: Flagship,
+  file: TensorFile,
+  log: string | undefined,
+  folders: ReadonlyMap<string, string>,
+): Promise<(Mismatch | undefined)[]> {
   const [c1 = 0, c2 = 0, hid = 0] = [...(test.model ?? "").matchAll(/\d+/g)].map(([text]) => Number(text));
   const [p1 = 0.25, p2 = 0.5] = [...(test.dropout ?? "").matchAll(/\d+\.\d+/g)].map(([text]) => Number(text));
   const parts: ProgramParts = {
@@ -426,10 +343,17 @@ async function runCnn(test: Flagship, file: TensorFile, log: string | undefined,
     const { judge = {} } = test;
     const tol = file.get("tol").values;
     const stored = file.get("losses").values;
-    const first = [0, 1, 2].map((i) => centre(`loss of step ${i + 1}`, losses[i] ?? NaN, { center: stored[i] ?? NaN, atol: tol[i] ?? 0 }));
+    const first = [0, 1, 2].map((i) =>
+      centre(`loss of step ${i + 1}`, losses[i] ?? NaN, { center: stored[i] ?? NaN, atol: tol[i] ?? 0 }),
+    );
     const size = judge.block ?? losses.length;
-    const blocks = Array.from({ length: Math.floor(losses.length / size) }, (_, b) => losses.slice(b * size, (b + 1) * size).reduce((sum, loss) => sum + loss, 0) / size);
-    const lines = losses.flatMap((loss, i) => ((i + 1) % logEvery === 0 ? [stepLine(0, 1, i + 1, train.length, loss)] : []));
+    const blocks = Array.from(
+      { length: Math.floor(losses.length / size) },
+      (_, b) => losses.slice(b * size, (b + 1) * size).reduce((sum, loss) => sum + loss, 0) / size,
+    );
+    const lines = losses.flatMap((loss, i) =>
+      (i + 1) % logEvery === 0 ? [stepLine(0, 1, i + 1, train.length, loss)] : [],
+    );
     return [
       ...compareWeights("initial", init, file, "init.", initTolerance),
       ...first,

@@ -19,8 +19,10 @@ import { execute, type Job, type JobResult } from "./execute.ts";
 import { initialValues } from "./modules.ts";
 import { entryOf } from "./optim.ts";
 import type { FamilyOptions } from "./ops.ts";
+import { adversarialNets, adversarialSteps } from "./ports/models/adversarial.ts";
 import { classifierNets, classifierSteps } from "./ports/models/classifiers.ts";
-import { generativeNets, generativeResults, generativeSteps } from "./ports/models/generative.ts";
+import { codeNets, codeSteps } from "./ports/models/codes.ts";
+import { diffusionNets, diffusionResults, diffusionSteps } from "./ports/models/diffusion.ts";
 import { languageNets, languageSteps } from "./ports/models/language.ts";
 import type { MakeNets, ModelArgs, Step, StepContext } from "./ports/models/port.ts";
 import { sequenceNets, sequenceSteps } from "./ports/models/sequence.ts";
@@ -32,7 +34,12 @@ type ModelCase = {
   readonly name: string;
   readonly kind?: string;
   readonly note?: string;
-  readonly config: { readonly model: string; readonly args: ModelArgs; readonly optimizer: string; readonly dropout?: string };
+  readonly config: {
+    readonly model: string;
+    readonly args: ModelArgs;
+    readonly optimizer: string;
+    readonly dropout?: string;
+  };
   readonly steps: number;
   readonly batches: Readonly<Record<string, readonly number[]>>;
   readonly losses: Readonly<Record<string, readonly number[]>>;
@@ -44,8 +51,22 @@ type ModelCase = {
   readonly result_source?: string;
 };
 
-const nets: Readonly<Record<string, MakeNets>> = { ...classifierNets, ...languageNets, ...sequenceNets, ...generativeNets };
-const steps: Readonly<Record<string, Step>> = { ...classifierSteps, ...languageSteps, ...sequenceSteps, ...generativeSteps };
+const nets: Readonly<Record<string, MakeNets>> = {
+  ...classifierNets,
+  ...languageNets,
+  ...sequenceNets,
+  ...adversarialNets,
+  ...diffusionNets,
+  ...codeNets,
+};
+const steps: Readonly<Record<string, Step>> = {
+  ...classifierSteps,
+  ...languageSteps,
+  ...sequenceSteps,
+  ...adversarialSteps,
+  ...diffusionSteps,
+  ...codeSteps,
+};
 
 /** Relative tolerance of gradients and final weights (README of the reference data). */
 const weightRtol = 1e-5;
@@ -94,7 +115,12 @@ async function runOne(target: FamilyOptions["target"], job: Job): Promise<JobRes
   return result;
 }
 
-type Port = { readonly make: MakeNets; readonly step: Step; readonly text: TrainingText; readonly names: readonly string[] };
+type Port = {
+  readonly make: MakeNets;
+  readonly step: Step;
+  readonly text: TrainingText;
+  readonly names: readonly string[];
+};
 
 /** The port of a case: its networks, named as its tensors name them, and its step. */
 function portOf(test: ModelCase, file: TensorFile): Port {
@@ -119,7 +145,11 @@ function optimizerNets(made: Readonly<Record<string, Module>>): Record<string, M
     const group = (...of: string[]): Module[] => of.flatMap((name) => made[name] ?? []);
     return { G: group("G_AB", "G_BA"), A: group("D_A"), B: group("D_B") };
   }
-  return Object.fromEntries(Object.entries(made).filter(([name]) => name !== "ema").map(([name, module]) => [name, [module]]));
+  return Object.fromEntries(
+    Object.entries(made)
+      .filter(([name]) => name !== "ema")
+      .map(([name, module]) => [name, [module]]),
+  );
 }
 
 type Setup = {
@@ -135,7 +165,9 @@ function trainingJob(test: ModelCase, file: TensorFile, { make, step, text }: Po
   const traced = traceFunctionWith(
     () => {
       const made = make(test.config.args);
-      const trained = Object.entries(optimizerNets(made)).map(([name, modules]) => [name, makeTraining(text, modules)] as const);
+      const trained = Object.entries(optimizerNets(made)).map(
+        ([name, modules]) => [name, makeTraining(text, modules)] as const,
+      );
       const opts = Object.fromEntries(trained.map(([name, { optimizer }]) => [name, optimizer]));
       schedulers = trained.flatMap(([, { scheduler }]) => (scheduler === undefined ? [] : [scheduler]));
       return { ...made, all: { nets: made, opts, schedulers } satisfies Setup };
@@ -150,7 +182,8 @@ function trainingJob(test: ModelCase, file: TensorFile, { make, step, text }: Po
   const given = [...file.below("init.")].map(([name, { values }]) => [name, values] as const);
   const known = new Set(traced.states.map(({ name }) => name));
   const foreign = given.find(([name]) => !known.has(name));
-  if (foreign !== undefined) throw new Error(`no state ${foreign[0]}; there are ${[...known].slice(0, 5).join(", ")}, …`);
+  if (foreign !== undefined)
+    throw new Error(`no state ${foreign[0]}; there are ${[...known].slice(0, 5).join(", ")}, …`);
   return {
     traced,
     inputs: new Map(),
@@ -170,15 +203,27 @@ function isUsed(source: string, name: string): boolean {
 }
 
 /** Lets all schedulers take their step between two calls. */
-function stepSchedulers(schedulers: readonly LRScheduler[], times: number): (call: number, hyper: Map<string, number>) => void {
+function stepSchedulers(
+  schedulers: readonly LRScheduler[],
+  times: number,
+): (call: number, hyper: Map<string, number>) => void {
   let running: ReturnType<typeof createSchedulers> = [];
   return (call, hyper) => {
-    if (call === 0) running = createSchedulers(schedulers.map((scheduler) => scheduler.describe(times)), hyper);
+    if (call === 0)
+      running = createSchedulers(
+        schedulers.map((scheduler) => scheduler.describe(times)),
+        hyper,
+      );
     else for (const scheduler of running) scheduler.step();
   };
 }
 
-function runStep({ nets: made, opts }: Setup, step: Step, text: TrainingText, input: (name: string) => Tensor): Record<string, Tensor> {
+function runStep(
+  { nets: made, opts }: Setup,
+  step: Step,
+  text: TrainingText,
+  input: (name: string) => Tensor,
+): Record<string, Tensor> {
   const results: Record<string, Tensor> = {};
   const keep = (net: Module, prefix: string = ""): void => {
     for (const [name, parameter] of net.namedParameters()) {
@@ -229,7 +274,14 @@ function judge(
     (test.losses[column] ?? []).forEach((loss, s) => {
       const atol = test.tol[column]?.[s] ?? 0;
       const distance = Math.abs(lossOf(c, s) - loss);
-      const wrong = distance <= atol ? undefined : { what: `${column} of step ${s}: ${lossOf(c, s)}, expected ${loss}`, largest: distance, tolerance: { atol, rtol: 0 } };
+      const wrong =
+        distance <= atol
+          ? undefined
+          : {
+              what: `${column} of step ${s}: ${lossOf(c, s)}, expected ${loss}`,
+              largest: distance,
+              tolerance: { atol, rtol: 0 },
+            };
       (s < test.steps / 3 ? early : late).push(wrong);
     });
   });
@@ -251,7 +303,8 @@ function judge(
     const last = test.losses[column]?.at(-1) ?? Number.NaN;
     return Math.abs(lossOf(c, test.steps - 1) - last) <= 0.1 * Math.abs(last);
   });
-  const isExcusable = early.every((each) => each === undefined) && isNear && agreeing.every((each) => each === undefined);
+  const isExcusable =
+    early.every((each) => each === undefined) && isNear && agreeing.every((each) => each === undefined);
   return { result, isExcusable };
 }
 
@@ -264,7 +317,9 @@ function columnsAgree(test: ModelCase, lossOf: (column: number, s: number) => nu
   return Array.from({ length: test.steps }, (_, s): Mismatch | undefined => {
     const atol = isExact ? 0 : (test.tol[column]?.[s] ?? 0);
     const largest = Math.abs(lossOf(0, s) - lossOf(1, s));
-    return largest <= atol ? undefined : { what: `the two columns in step ${s}`, largest, tolerance: { atol, rtol: 0 } };
+    return largest <= atol
+      ? undefined
+      : { what: `the two columns in step ${s}`, largest, tolerance: { atol, rtol: 0 } };
   });
 }
 
@@ -278,7 +333,7 @@ async function resultMismatches(
 ): Promise<(Mismatch | undefined)[]> {
   if (test.result_source === undefined) return [];
   const source = functionName(test.result_source);
-  const compute = generativeResults[source];
+  const compute = diffusionResults[source];
   if (compute === undefined) throw new Unsupported(`no port of ${source}`);
   const batches = new Map([...file.below("batch.")].filter(([name]) => isUsed(test.result_source ?? "", name)));
   const names = [...batches.keys()];

@@ -55,7 +55,10 @@ export async function runModules(folder: string, { target, filter }: FamilyOptio
       return { test, error };
     }
   });
-  const results = await execute(target, traced.flatMap(({ job }) => (job === undefined ? [] : [job])));
+  const results = await execute(
+    target,
+    traced.flatMap(({ job }) => (job === undefined ? [] : [job])),
+  );
   let next = 0;
   const judgements = traced.map(({ test, job, error }): CaseResult => {
     const name = { id: test.id, group: test.module };
@@ -80,7 +83,10 @@ function build(test: ModuleCase): Module {
 /** First values of the states of a program, by its own initialisation. */
 export function initialValues(traced: Omit<TracedProgram, "training">, seed: number = 0): Map<string, Float64Array> {
   const targets = new Map(
-    traced.states.map(({ name, dtype, shape }) => [name, { dtype, shape, data: newTypedArray(dtype, elementCount(shape)) }]),
+    traced.states.map(({ name, dtype, shape }) => [
+      name,
+      { dtype, shape, data: newTypedArray(dtype, elementCount(shape)) },
+    ]),
   );
   initialize(traced.init, targets, Generator.seeded(seed));
   return new Map([...targets].map(([name, { dtype, data }]) => [name, toNumbers(dtype, data)]));
@@ -202,7 +208,12 @@ function mismatches(test: ModuleCase, file: TensorFile, { outputs, states }: Job
   const gradTolerance = { rtol: test.grad_rtol ?? 0, atol: test.grad_atol ?? 0 };
   const after = Object.entries(test.state_after ?? {}).map(([key, name]) => {
     const stored = file.get(name);
-    return compare(`${key} afterwards`, { type: stored.type, values: states.get(key) ?? new Float64Array() }, stored, test);
+    return compare(
+      `${key} afterwards`,
+      { type: stored.type, values: states.get(key) ?? new Float64Array() },
+      stored,
+      test,
+    );
   });
   const steps = (test.steps ?? []).flatMap((step, i) =>
     (["y", "running_mean", "running_var"] as const).map((key) => check(`${key} of step ${i}`, step[key], test)),

@@ -135,11 +135,17 @@ class Changed extends Module {
 function differentiable(test: OpCase): string[] {
   const cotangents = (test.cotangents ?? []).filter((name) => name !== null);
   const second = Object.keys(test.second?.grads ?? {});
-  return [...new Set([...Object.keys(test.grads ?? {}), ...cotangents.filter((name) => second.includes(name)), ...second])];
+  return [
+    ...new Set([...Object.keys(test.grads ?? {}), ...cotangents.filter((name) => second.includes(name)), ...second]),
+  ];
 }
 
 /** Outputs, gradients and second-order gradients, under the names of the tensors they are compared with. */
-function derivatives(test: OpCase, outputs: readonly Tensor[], tensor: (name: string) => Tensor): Record<string, Tensor> {
+function derivatives(
+  test: OpCase,
+  outputs: readonly Tensor[],
+  tensor: (name: string) => Tensor,
+): Record<string, Tensor> {
   const results: Record<string, Tensor> = {};
   if (outputs.length !== test.outputs.length)
     throw new Error(`${outputs.length} outputs, expected ${test.outputs.length}`);
@@ -193,7 +199,10 @@ function judge(test: OpCase, file: TensorFile, { outputs, states }: JobResult): 
   const changed = writable(test, operators[test.op]);
   const mutated = Object.entries(test.mutated ?? {}).map(([name, after]) => {
     const stored = file.get(after);
-    const computed: NumberTensor = { type: stored.type, values: states.get(`state${changed.indexOf(name)}`) ?? new Float64Array() };
+    const computed: NumberTensor = {
+      type: stored.type,
+      values: states.get(`state${changed.indexOf(name)}`) ?? new Float64Array(),
+    };
     return compare(`${name} afterwards`, computed, stored, test);
   });
   return judged({ id: test.id, group: test.op }, [

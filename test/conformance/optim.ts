@@ -4,7 +4,6 @@
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { clipGradNorm_, clipGradValue_ } from "../../compiler/nn/clip.ts";
 import { crossEntropy } from "../../compiler/nn/functional/loss.ts";
 import * as nn from "../../compiler/nn/index.ts";
 import { Module } from "../../compiler/nn/module.ts";
@@ -13,13 +12,19 @@ import { zeros } from "../../compiler/tensor/create.ts";
 import { traceFunctionWith } from "../../compiler/trace/function.ts";
 import { Parameter } from "../../compiler/trace/parameter.ts";
 import { at, elementCount, type Shape } from "../../ir/type.ts";
-import { createSchedulers } from "../../runtime/schedulers.ts";
 import { execute, type Job, type JobResult } from "./execute.ts";
 import { initialValues } from "./modules.ts";
+import {
+  clippingJob,
+  clippingMismatches,
+  schedulerMismatches,
+  type ClippingCase,
+  type SchedulerCase,
+} from "./optim-parts.ts";
 import type { FamilyOptions } from "./ops.ts";
-import { makeOptimizer, makeScheduler, type Keywords } from "./ports/optimizers.ts";
+import { makeOptimizer, type Keywords } from "./ports/optimizers.ts";
 import { ended, judged, passed, type CaseResult, type FamilyResult } from "./report.ts";
-import { agrees, compare, TensorFile, type Mismatch, type NumberTensor, type Tolerance } from "./tensors.ts";
+import { compare, TensorFile, type Mismatch, type NumberTensor, type Tolerance } from "./tensors.ts";
 
 type GroupCase = Keywords & { readonly params: readonly string[] };
 
@@ -40,26 +45,6 @@ type OptimizerCase = {
     readonly atol: number;
     readonly loss_atol: number;
   };
-};
-
-type SchedulerCase = {
-  readonly scheduler: string;
-  readonly base_lr: number;
-  readonly kwargs: Keywords;
-  readonly lrs: readonly number[];
-  readonly momentum?: readonly number[];
-  readonly metric?: readonly number[];
-  readonly rtol: number;
-};
-
-type ClippingCase = {
-  readonly fn: string;
-  readonly kwargs: Readonly<Record<string, number | string>>;
-  readonly grads: readonly string[];
-  readonly out: readonly string[];
-  readonly total_norm: number | null;
-  readonly rtol: number;
-  readonly atol: number;
 };
 
 type Manifest = {
@@ -89,7 +74,10 @@ export async function runOptim(folder: string, { target, filter }: FamilyOptions
     .map((test, i) => ({ test, name: { id: `clipping/${i}`, group: test.fn } }))
     .filter(({ name }) => name.id.includes(filter))
     .map((each) => ({ ...each, job: attempt(() => clippingJob(each.test, file)) }));
-  const all = [...problems.flatMap(({ jobs }) => jobs.value ?? []), ...clippings.flatMap(({ job }) => (job.value === undefined ? [] : [job.value]))];
+  const all = [
+    ...problems.flatMap(({ jobs }) => jobs.value ?? []),
+    ...clippings.flatMap(({ job }) => (job.value === undefined ? [] : [job.value])),
+  ];
   const results = await execute(target, all);
   const resultOf = (job: Job): JobResult => {
     const result = at(results, all.indexOf(job));
@@ -140,7 +128,10 @@ function settle(name: { id: string; group: string }, run: () => readonly (Mismat
 }
 
 function jobsOf(test: OptimizerCase, steps: number, file: TensorFile): Job[] {
-  return [...(test.quad === undefined ? [] : [quadJob(test, steps, file)]), ...(test.mlp === undefined ? [] : [mlpJob(test, steps, file)])];
+  return [
+    ...(test.quad === undefined ? [] : [quadJob(test, steps, file)]),
+    ...(test.mlp === undefined ? [] : [mlpJob(test, steps, file)]),
+  ];
 }
 
 function quadJob(test: OptimizerCase, steps: number, file: TensorFile): Job {
@@ -197,7 +188,14 @@ function mlpJob(test: OptimizerCase, steps: number, file: TensorFile): Job {
     traced,
     inputs: new Map(),
     states: new Map([...initialValues(traced), ...given]),
-    calls: Array.from({ length: steps }, (_, s) => new Map([["x", entryOf(x, s)], ["y", entryOf(y, s)]])),
+    calls: Array.from(
+      { length: steps },
+      (_, s) =>
+        new Map([
+          ["x", entryOf(x, s)],
+          ["y", entryOf(y, s)],
+        ]),
+    ),
   };
 }
 
@@ -230,20 +228,33 @@ const derived: Readonly<Record<string, Readonly<Record<string, (steps: number, k
   },
 };
 
-function quadMismatches(test: OptimizerCase, steps: number, { calls, states }: JobResult, file: TensorFile): (Mismatch | undefined)[] {
+function quadMismatches(
+  test: OptimizerCase,
+  steps: number,
+  { calls, states }: JobResult,
+  file: TensorFile,
+): (Mismatch | undefined)[] {
   const { quad } = test;
   if (quad === undefined) return [];
   const params = file.get(quad.params);
   const shape = params.type.shape.slice(1);
   const trajectory = calls.map((outputs, s) =>
-    compare(`p after step ${s}`, outputs.get("p") ?? nothing, { type: { dtype: "f32", shape }, values: entryOf(params, s) }, { atol: quad.atol, rtol: 1e-5 }),
+    compare(
+      `p after step ${s}`,
+      outputs.get("p") ?? nothing,
+      { type: { dtype: "f32", shape }, values: entryOf(params, s) },
+      { atol: quad.atol, rtol: 1e-5 },
+    ),
   );
   const state = Object.entries(quad.state).map(([key, name]) => {
     const stored = file.get(name);
     const own = states.get(`optimizer.${key}.p`);
     const scalar = key === "step" ? steps : derived[test.optimizer]?.[key]?.(steps, test.kwargs);
     const values = own ?? Float64Array.of(scalar ?? Number.NaN);
-    return compare(`state ${key}`, { type: stored.type, values }, stored, { atol: Math.max(1e-5, quad.atol), rtol: 1e-4 });
+    return compare(`state ${key}`, { type: stored.type, values }, stored, {
+      atol: Math.max(1e-5, quad.atol),
+      rtol: 1e-4,
+    });
   });
   return [...trajectory, compareLosses("quad", calls, quad.losses, { atol: 1e-5, rtol: 1e-5 }), ...state];
 }
@@ -261,7 +272,11 @@ function compareLosses(
   return compare(`losses of ${label}`, { type, values }, { type, values: Float64Array.from(losses) }, tolerance);
 }
 
-function mlpMismatches({ mlp }: OptimizerCase, { calls, states }: JobResult, file: TensorFile): (Mismatch | undefined)[] {
+function mlpMismatches(
+  { mlp }: OptimizerCase,
+  { calls, states }: JobResult,
+  file: TensorFile,
+): (Mismatch | undefined)[] {
   if (mlp === undefined) return [];
   const final = Object.entries(mlp.final).map(([name, tensor]) => {
     const stored = file.get(tensor);
@@ -269,90 +284,4 @@ function mlpMismatches({ mlp }: OptimizerCase, { calls, states }: JobResult, fil
     return compare(`${name} at the end`, computed, stored, { atol: mlp.atol, rtol: 1e-5 });
   });
   return [compareLosses("mlp", calls, mlp.losses, { atol: mlp.loss_atol, rtol: 0 }), ...final];
-}
-
-/** Momentum of the optimizer that schedulers are tried on, where a scheduler does not set it (PyTorch's examples). */
-const schedulerMomentum = 0.9;
-
-function schedulerMismatches(test: SchedulerCase): (Mismatch | undefined)[] {
-  const times = test.lrs.length;
-  let description: ReturnType<ReturnType<typeof makeScheduler>["describe"]> | undefined;
-  let made: ReturnType<typeof makeScheduler> | undefined;
-  const traced = traceFunctionWith(
-    () => {
-      const model = new Quadratic([1]);
-      const optimizer = makeOptimizer("SGD", [model.p], { lr: test.base_lr, momentum: schedulerMomentum });
-      const scheduler = makeScheduler(test.scheduler, optimizer, test.kwargs);
-      made = scheduler;
-      return { model, optimizer, scheduler };
-    },
-    ({ model, optimizer }) => {
-      const loss = model.p.sum();
-      loss.backward();
-      optimizer.step();
-      return { loss };
-    },
-    [],
-    { names: [], name: "main" },
-  );
-  description = made?.describe(times);
-  if (description === undefined) throw new Error("the scheduler was not made");
-  const hyper = new Map(Object.entries(traced.hyper));
-  const [scheduler] = createSchedulers([description], hyper);
-  const rates: number[] = [];
-  const momenta: number[] = [];
-  for (let s = 0; s < times; s++) {
-    rates.push(hyper.get("optimizer.0.lr") ?? Number.NaN);
-    momenta.push(hyper.get("optimizer.0.momentum") ?? Number.NaN);
-    if (s + 1 < times) scheduler?.step(test.metric?.[s]);
-  }
-  const tolerance = { rtol: test.rtol, atol: 0 };
-  return [series("lr", rates, test.lrs, tolerance), ...(test.momentum === undefined ? [] : [series("momentum", momenta, test.momentum, tolerance)])];
-}
-
-function series(label: string, computed: readonly number[], stored: readonly number[], tolerance: Tolerance): Mismatch | undefined {
-  const bad = stored.findIndex((value, s) => !agrees(computed[s] ?? Number.NaN, value, tolerance));
-  if (bad < 0) return undefined;
-  const [a, b] = [computed[bad] ?? Number.NaN, stored[bad] ?? Number.NaN];
-  return { what: `${label} of step ${bad}: ${a}, expected ${b}`, largest: Math.abs(a - b), tolerance };
-}
-
-/** Parameters of given shapes, whose gradients are set by hand. */
-class Gradients extends Module {
-  readonly list: readonly Parameter[];
-  constructor(shapes: readonly Shape[]) {
-    super();
-    this.list = shapes.map((shape) => new Parameter(zeros(shape)));
-  }
-}
-
-function clippingJob(test: ClippingCase, file: TensorFile): Job {
-  const names = test.grads.map((_, i) => `grad${i}`);
-  const traced = traceFunctionWith(
-    () => new Gradients(test.grads.map((name) => file.type(name).shape)),
-    ({ list }, ...grads) => {
-      list.forEach((parameter, i) => {
-        parameter.grad = at(grads, i);
-      });
-      const { max_norm: maxNorm, norm_type: type = 2, clip_value: value } = test.kwargs;
-      const normType = type === "inf" ? Infinity : Number(type);
-      const norm = test.fn === "clip_grad_norm_" ? clipGradNorm_(list, Number(maxNorm), { normType }) : undefined;
-      if (test.fn === "clip_grad_value_") clipGradValue_(list, Number(value));
-      const out = list.map((parameter, i) => [`out${i}`, parameter.grad ?? parameter] as const);
-      return { ...Object.fromEntries(out), ...(norm === undefined ? {} : { norm }) };
-    },
-    test.grads.map((name) => file.type(name)),
-    { names, name: "main" },
-  );
-  return {
-    traced,
-    inputs: new Map(test.grads.map((name, i) => [`grad${i}`, file.get(name).values])),
-    states: initialValues(traced),
-  };
-}
-
-function clippingMismatches(test: ClippingCase, { outputs }: JobResult, file: TensorFile): (Mismatch | undefined)[] {
-  const grads = test.out.map((name, i) => compare(`gradient ${i}`, outputs.get(`out${i}`) ?? nothing, file.get(name), test));
-  const norm = test.total_norm === null ? [] : [series("total norm", [outputs.get("norm")?.values[0] ?? Number.NaN], [test.total_norm], test)];
-  return [...grads, ...norm];
 }

@@ -38,7 +38,15 @@ export function judged({ id, group }: CaseName, mismatches: readonly (Mismatch |
   if (first === undefined) return { id, group, status: "passed" };
   const more = wrong.length > 1 ? ` (and ${wrong.length - 1} more)` : "";
   const { largest, tolerance } = first;
-  return { id, group, status: "failed", detail: `${first.what}${more}`, largest, atol: tolerance.atol, rtol: tolerance.rtol };
+  return {
+    id,
+    group,
+    status: "failed",
+    detail: `${first.what}${more}`,
+    largest,
+    atol: tolerance.atol,
+    rtol: tolerance.rtol,
+  };
 }
 
 /** A case that ended with an error: refused with a `UserError` it is not supported, with any other it failed. */
@@ -66,7 +74,8 @@ export function summary({ family, cases }: FamilyResult): string {
 
 /** The line of a failed case. */
 export function failureLine(family: string, { id, detail = "", largest, atol, rtol }: CaseResult): string {
-  const numbers = largest === undefined ? "" : `  largest error ${largest.toExponential(3)}, atol ${atol}, rtol ${rtol}`;
+  const numbers =
+    largest === undefined ? "" : `  largest error ${largest.toExponential(3)}, atol ${atol}, rtol ${rtol}`;
   return `FAILED ${family} ${id}: ${detail}${numbers}`;
 }
 
@@ -77,5 +86,7 @@ export function unsupportedLines(family: string, cases: readonly CaseResult[]): 
     if (each.status !== "unsupported") continue;
     groups.set(each.group, [...(groups.get(each.group) ?? []), each]);
   }
-  return [...groups].map(([group, list]) => `unsupported ${family} ${group} (${list.length}): ${list[0]?.detail ?? ""}`);
+  return [...groups].map(
+    ([group, list]) => `unsupported ${family} ${group} (${list.length}): ${list[0]?.detail ?? ""}`,
+  );
 }

@@ -95,7 +95,10 @@ class Holder extends Module {
 function initialStates(setup: () => Module): Map<string, TypedArray> {
   const traced = traceFunctionWith(setup, () => ({ nothing: zeros([1]) }), [], { name: "main", names: [] });
   const targets = new Map(
-    traced.states.map(({ name, dtype, shape }) => [name, { dtype, shape, data: newTypedArray(dtype, elementCount(shape)) }]),
+    traced.states.map(({ name, dtype, shape }) => [
+      name,
+      { dtype, shape, data: newTypedArray(dtype, elementCount(shape)) },
+    ]),
   );
   initialize(traced.init, targets, generator);
   return new Map([...targets].map(([name, target]) => [name, target.data]));
@@ -174,14 +177,17 @@ const draws: Readonly<Record<string, (params: Params, test: RngCase, stored: Ten
   uniform_: ({ shape, a, b }) => filled(elementCount(shape), (out) => draw.fillUniform(generator, out, a, b)),
   normal_: ({ shape, mean, std }) => filled(elementCount(shape), (out) => draw.fillNormal(generator, out, mean, std)),
   exponential_: ({ shape, lambd }) => filled(elementCount(shape), (out) => draw.fillExponential(generator, out, lambd)),
-  multinomial: ({ probs, n, replacement }) => ({ out: multinomial(generator, Float32Array.from(probs), n, replacement) }),
+  multinomial: ({ probs, n, replacement }) => ({
+    out: multinomial(generator, Float32Array.from(probs), n, replacement),
+  }),
   "init.kaiming_uniform_": (p) => initialised(p.shape, (w) => init.kaimingUniform_(w, fanOptions(p))),
   "init.kaiming_normal_": (p) => initialised(p.shape, (w) => init.kaimingNormal_(w, fanOptions(p))),
   "init.xavier_uniform_": ({ shape, gain }) => initialised(shape, (w) => init.xavierUniform_(w, gain)),
   "init.xavier_normal_": ({ shape, gain }) => initialised(shape, (w) => init.xavierNormal_(w, gain)),
   "init.normal_": ({ shape, mean, std }) => initialised(shape, (w) => init.normal_(w, mean, std)),
   "init.uniform_": ({ shape, a, b }) => initialised(shape, (w) => init.uniform_(w, a, b)),
-  "init.trunc_normal_": ({ shape, mean, std, a, b }) => initialised(shape, (w) => init.truncNormal_(w, mean, std, a, b)),
+  "init.trunc_normal_": ({ shape, mean, std, a, b }) =>
+    initialised(shape, (w) => init.truncNormal_(w, mean, std, a, b)),
   "init.orthogonal_": ({ shape, gain }) => initialised(shape, (w) => init.orthogonal_(w, gain)),
   random_split: ({ lengths, n }) =>
     Object.fromEntries(data.randomSplit(range(n), lengths).map((part, i) => [`part${i}`, part.indices])),
@@ -189,7 +195,9 @@ const draws: Readonly<Record<string, (params: Params, test: RngCase, stored: Ten
     out: new data.RandomSampler(range(n), { replacement: true, numSamples }),
   }),
   subset_random_sampler: ({ indices }) => ({ out: new data.SubsetRandomSampler(indices) }),
-  weighted_random_sampler: ({ weights, num_samples: count }) => ({ out: new data.WeightedRandomSampler(weights, count) }),
+  weighted_random_sampler: ({ weights, num_samples: count }) => ({
+    out: new data.WeightedRandomSampler(weights, count),
+  }),
 };
 
 /** Whole models that cases describe in words: their notes give the code, which is fixed but for its sizes. */
@@ -212,9 +220,14 @@ function run(test: RngCase, stored: TensorFile): Results {
   if (known !== undefined) return known(params, test, stored);
   if (kind === "module.Sequential") return Object.fromEntries(initialStates(() => sequentialOf(test, stored)));
   if (kind.startsWith("module.")) {
-    const plain = (value: unknown) => decode(value, () => { throw new Unsupported("a tensor as a module's argument"); });
+    const plain = (value: unknown) =>
+      decode(value, () => {
+        throw new Unsupported("a tensor as a module's argument");
+      });
     const kwargs = Object.fromEntries(Object.entries(params.kwargs ?? {}).map(([key, value]) => [key, plain(value)]));
-    return Object.fromEntries(initialStates(() => makeModule(kind.slice("module.".length), (params.args ?? []).map(plain), kwargs)));
+    return Object.fromEntries(
+      initialStates(() => makeModule(kind.slice("module.".length), (params.args ?? []).map(plain), kwargs)),
+    );
   }
   if (kind === "dataloader_after_model") initialStates(() => new nn.Linear(10, 10));
   if (kind.startsWith("dataloader")) return epochs(params, Object.keys(test.tensors));
@@ -226,19 +239,31 @@ function judge(test: RngCase, stored: TensorFile): CaseResult {
   try {
     manualSeed(test.seed);
     const results = run(test, stored);
-    const wrong = Object.entries(test.tensors).map(([key, tensor]) => compareBits(test, key, results[key], stored, tensor));
+    const wrong = Object.entries(test.tensors).map(([key, tensor]) =>
+      compareBits(test, key, results[key], stored, tensor),
+    );
     const next = generator.nextU32() & 0xffffff;
     const counted: Mismatch | undefined =
       next === test.next24
         ? undefined
-        : { what: `the number drawn afterwards: ${next}, expected ${test.next24}`, largest: Math.abs(next - test.next24), tolerance: { rtol: 0, atol: 0 } };
+        : {
+            what: `the number drawn afterwards: ${next}, expected ${test.next24}`,
+            largest: Math.abs(next - test.next24),
+            tolerance: { rtol: 0, atol: 0 },
+          };
     return judged(name, [...wrong, counted]);
   } catch (error) {
     return ended(name, error);
   }
 }
 
-function compareBits(test: RngCase, key: string, results: Elements | undefined, file: TensorFile, tensor: string): Mismatch | undefined {
+function compareBits(
+  test: RngCase,
+  key: string,
+  results: Elements | undefined,
+  file: TensorFile,
+  tensor: string,
+): Mismatch | undefined {
   const atol = test.kind === "init.orthogonal_" ? orthogonalTolerance : 0;
   const tolerance = { rtol: 0, atol };
   if (results === undefined) return { what: `${key}: not computed`, largest: NaN, tolerance };
@@ -248,7 +273,9 @@ function compareBits(test: RngCase, key: string, results: Elements | undefined, 
   if (computed.length !== stored.length)
     return { what: `${key}: ${computed.length} elements, expected ${stored.length}`, largest: NaN, tolerance };
   const equal = (a: number | bigint, b: number | bigint): boolean =>
-    atol > 0 ? Math.abs(Number(a) - Number(b)) <= atol : Object.is(a, b) || (typeof a !== typeof b && String(a) === String(b));
+    atol > 0
+      ? Math.abs(Number(a) - Number(b)) <= atol
+      : Object.is(a, b) || (typeof a !== typeof b && String(a) === String(b));
   const bad = stored.findIndex((value, i) => !equal(computed[i] ?? NaN, value));
   if (bad < 0) return undefined;
   const [a, b] = [computed[bad] ?? NaN, stored[bad] ?? NaN];

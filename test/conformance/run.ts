@@ -62,14 +62,18 @@ async function main(): Promise<void> {
   const own = familyOf(folder);
   const chosen =
     own === undefined
-      ? Object.keys(families).filter((family) => existsSync(join(folder, family))).map((family) => [family, join(folder, family)] as const)
+      ? Object.keys(families)
+          .filter((family) => existsSync(join(folder, family)))
+          .map((family) => [family, join(folder, family)] as const)
       : [[own, folder] as const];
   if (chosen.length === 0) usage(`no family of reference data in ${given}`);
-  const data = new Map(values.data.map((pair) => {
-    const split = pair.indexOf("=");
-    if (split < 1) usage(`--data takes NAME=DIR, not ${pair}`);
-    return [pair.slice(0, split), resolve(pair.slice(split + 1))] as const;
-  }));
+  const data = new Map(
+    values.data.map((pair) => {
+      const split = pair.indexOf("=");
+      if (split < 1) usage(`--data takes NAME=DIR, not ${pair}`);
+      return [pair.slice(0, split), resolve(pair.slice(split + 1))] as const;
+    }),
+  );
   const results: FamilyResult[] = [];
   for (const [family, path] of chosen) {
     const load = families[family];
@@ -77,11 +81,13 @@ async function main(): Promise<void> {
     const run = await load();
     const result = await run(path, { target, filter: values.filter, data });
     results.push(result);
-    for (const each of result.cases) if (each.status === "failed") process.stdout.write(`${failureLine(family, each)}\n`);
+    for (const each of result.cases)
+      if (each.status === "failed") process.stdout.write(`${failureLine(family, each)}\n`);
     for (const line of unsupportedLines(family, result.cases)) process.stdout.write(`${line}\n`);
     process.stdout.write(`${summary(result)}\n`);
   }
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ target, families: results }, null, 1)}\n`);
+  if (values.json !== undefined)
+    writeFileSync(values.json, `${JSON.stringify({ target, families: results }, null, 1)}\n`);
   process.exitCode = results.some(({ cases }) => cases.some(({ status }) => status === "failed")) ? 1 : 0;
 }
 

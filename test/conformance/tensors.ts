@@ -111,7 +111,11 @@ export function compare(
   tolerance: Tolerance,
 ): Mismatch | undefined {
   if (!sameType(computed.type, stored.type))
-    return { what: `${what}: ${formatType(computed.type)}, expected ${formatType(stored.type)}`, largest: NaN, tolerance };
+    return {
+      what: `${what}: ${formatType(computed.type)}, expected ${formatType(stored.type)}`,
+      largest: NaN,
+      tolerance,
+    };
   let largest = 0;
   let wrong = 0;
   let first = "";

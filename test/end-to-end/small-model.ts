@@ -10,6 +10,7 @@ import { packageRoot } from "../../runtime/package-root.ts";
 import { randomNumbers } from "../random-numbers.ts";
 
 const side = 8;
+const hidden = 128;
 
 /** Samples to train with: 37 whole batches of 16 and one of 8. */
 const trainSamples = 600;
@@ -32,9 +33,9 @@ function modelText(dataFolder: string): string {
 import { DataLoader, mnist, transforms } from "kilnjs/data";
 
 class Net extends nn.Module {
-  fc1 = new nn.Linear(${side * side}, 24);
+  fc1 = new nn.Linear(${side * side}, ${hidden});
   dropout = new nn.Dropout(0.2);
-  fc2 = new nn.Linear(24, 10);
+  fc2 = new nn.Linear(${hidden}, 10);
 
   forward(x: Tensor): Tensor {
     return this.fc2.forward(this.dropout.forward(this.fc1.forward(x.flatten(1)).relu()));
@@ -87,7 +88,8 @@ async function writePictures(folder: string, prefix: string, count: number): Pro
     const label = Math.floor(random() * 10);
     labels[8 + i] = label;
     for (let pixel = 0; pixel < side * side; pixel++)
-      pictures[16 + i * side * side + pixel] = Math.floor(random() * 120) + ((pixel * 7 + label * 13) % 10 === 0 ? 120 : 0);
+      pictures[16 + i * side * side + pixel] =
+        Math.floor(random() * 120) + ((pixel * 7 + label * 13) % 10 === 0 ? 120 : 0);
   }
   await writeFile(join(folder, `${prefix}-images-idx3-ubyte`), pictures);
   await writeFile(join(folder, `${prefix}-labels-idx1-ubyte`), labels);

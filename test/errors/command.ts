@@ -27,7 +27,7 @@ export function commandMistakes(folder: () => string, mistakes: readonly Command
     it(`${each.error.code}: ${each.mistake}`, () => {
       each.make?.(folder());
       const words = [...each.words, "--json"];
-      const isFile = /\.js$/.test(words[0] ?? "");
+      const isFile = (words[0] ?? "").endsWith(".js");
       checkOutcome((isFile ? runNode : kiln)(words, folder(), each.env), each);
     });
   }

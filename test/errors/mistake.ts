@@ -56,7 +56,8 @@ export async function failure(run: () => unknown): Promise<DiagnosticError> {
 /** Asserts class, code and all parts of an error. */
 export function check(error: DiagnosticError, wanted: Expected): void {
   const wrong = wrongParts(error.diagnostic, wanted);
-  if (!(error instanceof (wanted.kind === "target" ? TargetError : UserError))) wrong.push(`the class is ${error.name}`);
+  if (!(error instanceof (wanted.kind === "target" ? TargetError : UserError)))
+    wrong.push(`the class is ${error.name}`);
   if (wrong.length > 0) assert.fail(`${wrong.join("; ")}, in: ${error.message}`);
 }
 

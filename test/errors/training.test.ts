@@ -40,7 +40,13 @@ describe("mistakes: training", () => {
     for (const prefix of ["train", "t10k"]) {
       const bytes = Array.from({ length: count * size * size }, (_, i) => i % 256);
       writeFileSync(join(folder, name, `${prefix}-images-idx3-ubyte`), idx([count, size, size], bytes));
-      writeFileSync(join(folder, name, `${prefix}-labels-idx1-ubyte`), idx([count], Array.from({ length: count }, (_, i) => label(i))));
+      writeFileSync(
+        join(folder, name, `${prefix}-labels-idx1-ubyte`),
+        idx(
+          [count],
+          Array.from({ length: count }, (_, i) => label(i)),
+        ),
+      );
     }
   };
 
@@ -59,7 +65,13 @@ describe("mistakes: training", () => {
         mistake: "a learning rate so large that the loss is no number",
         words: ["train", "build/digits", "--lr", "1e38", "--out", "runs/nan"],
         exit: 1,
-        error: { code: "K4001", what: /epoch 1, step \d/, expected: "a finite number", got: /NaN|Infinity/, hint: /--lr.*runs\/nan\/last\.safetensors/ },
+        error: {
+          code: "K4001",
+          what: /epoch 1, step \d/,
+          expected: "a finite number",
+          got: /NaN|Infinity/,
+          hint: /--lr.*runs\/nan\/last\.safetensors/,
+        },
       },
       {
         mistake: "a label beyond the last class",
@@ -92,13 +104,25 @@ describe("mistakes: training", () => {
         mistake: "get() that throws in the midst of training",
         words: ["train", "build/throws", "--out", "runs/throws"],
         exit: 1,
-        error: { code: "K2012", what: "sample 3 of Own", expected: "a sample", got: "picture 3 is gone", hint: "own code" },
+        error: {
+          code: "K2012",
+          what: "sample 3 of Own",
+          expected: "a sample",
+          got: "picture 3 is gone",
+          hint: "own code",
+        },
       },
       {
         mistake: "samples of different shapes",
         words: ["train", "build/shapes", "--out", "runs/shapes"],
         exit: 1,
-        error: { code: "K2011", what: "field 0 of sample 3 of Own", expected: "f32[4], as in sample 0", got: "f32[3]", hint: "fixed shapes" },
+        error: {
+          code: "K2011",
+          what: "field 0 of sample 3 of Own",
+          expected: "f32[4], as in sample 0",
+          got: "f32[3]",
+          hint: "fixed shapes",
+        },
       },
       {
         mistake: "a sample without its label",
@@ -110,7 +134,13 @@ describe("mistakes: training", () => {
         mistake: "a label with a fraction",
         words: ["train", "build/types", "--out", "runs/types"],
         exit: 1,
-        error: { code: "K2011", what: "field 1 of sample 3 of Own", expected: "i64", got: "0.5", hint: "whole number in sample 0" },
+        error: {
+          code: "K2011",
+          what: "field 1 of sample 3 of Own",
+          expected: "i64",
+          got: "0.5",
+          hint: "whole number in sample 0",
+        },
       },
       {
         mistake: "a run folder in the place of a file",
@@ -123,7 +153,13 @@ describe("mistakes: training", () => {
         mistake: "a run folder that cannot be written",
         words: ["train", "build/digits", "--out", "/proc/sys/run"],
         exit: 1,
-        error: { code: "K3206", what: "/proc/sys/run", expected: "create files", got: /ENOENT|EACCES|EROFS|EPERM/, hint: "--out DIR" },
+        error: {
+          code: "K3206",
+          what: "/proc/sys/run",
+          expected: "create files",
+          got: /ENOENT|EACCES|EROFS|EPERM/,
+          hint: "--out DIR",
+        },
       },
       {
         mistake: "a loader that was renamed in the trainer's data",
@@ -144,7 +180,13 @@ describe("mistakes: training", () => {
     try {
       checkOutcome(kiln(["train", "build/digits", "--out", "runs/held", "--json"], folder), {
         exit: 1,
-        error: { code: "K3207", what: "runs/held", expected: "one trainer", got: `process ${process.pid}`, hint: "--out DIR" },
+        error: {
+          code: "K3207",
+          what: "runs/held",
+          expected: "one trainer",
+          got: `process ${process.pid}`,
+          hint: "--out DIR",
+        },
       });
     } finally {
       held.close();

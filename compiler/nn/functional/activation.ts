@@ -121,7 +121,9 @@ export function prelu(x: Tensor, weight: Tensor): Tensor {
     const channels = x.ndim < 2 ? 1 : (x.shape[1] ?? 1);
     if (count !== 1 && count !== channels)
       throw fail(messages.layerInput("prelu", `${count} channels on axis 1`, x.type), currentTrace("prelu").here());
-    const spread = weight.reshape(x.ndim < 2 ? (x.ndim === 0 ? [] : [count]) : [1, count, ...x.shape.slice(2).map(() => 1)]);
+    const spread = weight.reshape(
+      x.ndim < 2 ? (x.ndim === 0 ? [] : [count]) : [1, count, ...x.shape.slice(2).map(() => 1)],
+    );
     return x.where(x.gt(0), x.mul(spread));
   });
 }

@@ -23,7 +23,10 @@ function adaptiveMaxPool(x: Tensor, size: AdaptiveSize, rank: number): ValuesAnd
     const places = spansOf(x, spatial, parts);
     const flat = x.reshape([...lead, elementCount(spatial)]);
     const cells = elementCount(parts);
-    const windows = flat.detach().indexSelect(-1, places.reshape([-1])).reshape([...lead, cells, -1]);
+    const windows = flat
+      .detach()
+      .indexSelect(-1, places.reshape([-1]))
+      .reshape([...lead, cells, -1]);
     const best = windows.argmax(-1, { keepdim: true });
     const spread = places.reshape([...lead.map(() => 1), cells, -1]).broadcastTo(windows.shape);
     const indices = spread.gather(-1, best).squeeze(-1);
@@ -47,13 +50,20 @@ function spansOf(x: Tensor, spatial: readonly number[], parts: readonly number[]
     const part = x[make](g.iota({ axis: 0, dtype: "i64", shape: [p, longest] }));
     const offset = x[make](g.iota({ axis: 1, dtype: "i64", shape: [p, longest] }));
     const begin = part.mul(n).div(p, { roundingMode: "trunc" });
-    const end = part.add(1).mul(n).add(p - 1).div(p, { roundingMode: "trunc" });
+    const end = part
+      .add(1)
+      .mul(n)
+      .add(p - 1)
+      .div(p, { roundingMode: "trunc" });
     const own = begin.add(offset).minimum(end.sub(1));
     if (places === undefined) places = own;
     else {
       const [cells = 0, width = 0] = places.shape;
       // [cells, 1, width, 1] · n + [1, p, 1, longest]
-      const joined = places.reshape([cells, 1, width, 1]).mul(n).add(own.reshape([1, p, 1, longest]));
+      const joined = places
+        .reshape([cells, 1, width, 1])
+        .mul(n)
+        .add(own.reshape([1, p, 1, longest]));
       places = joined.reshape([cells * p, width * longest]);
     }
   });

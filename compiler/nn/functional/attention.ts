@@ -26,23 +26,37 @@ export type AttentionOptions = {
  * softmax(scale · query · keyᵀ + mask) · value (Vaswani et al., 2017). query: [..., queries, e], key: [..., keys, e],
  * value: [..., keys, v]. A query that sees no key gives 0.
  */
-export function scaledDotProductAttention(query: Tensor, key: Tensor, value: Tensor, options: AttentionOptions = {}): Tensor {
+export function scaledDotProductAttention(
+  query: Tensor,
+  key: Tensor,
+  value: Tensor,
+  options: AttentionOptions = {},
+): Tensor {
   const owner = "scaledDotProductAttention";
   return composed(owner, () => {
     const { attnMask, dropoutP = 0, isCausal = false, scale, enableGqa = false } = options;
-    if (query.ndim < 2 || key.ndim < 2 || query.shape.at(-1) !== key.shape.at(-1) || key.shape.at(-2) !== value.shape.at(-2))
+    if (
+      query.ndim < 2 ||
+      key.ndim < 2 ||
+      query.shape.at(-1) !== key.shape.at(-1) ||
+      key.shape.at(-2) !== value.shape.at(-2)
+    )
       throw fail(
         messages.layerInput(owner, `keys and values that fit the query ${query.toString()}`, key.type),
         currentTrace(owner).here(),
       );
     if (isCausal && attnMask !== undefined)
-      throw fail(messages.badLayerOption(owner, "attnMask", "no mask beside isCausal", "both"), currentTrace(owner).here());
+      throw fail(
+        messages.badLayerOption(owner, "attnMask", "no mask beside isCausal", "both"),
+        currentTrace(owner).here(),
+      );
     const repeated = (x: Tensor): Tensor =>
       enableGqa && x.ndim >= 3 ? x.repeatInterleave(at(query.shape, query.ndim - 3) / at(x.shape, x.ndim - 3), -3) : x;
     const factor = scale ?? 1 / Math.sqrt(at(query.shape, query.ndim - 1));
     const scores = query.mul(factor).matmul(repeated(key).transpose(-2, -1));
     const mask = isCausal ? causalMask(scores) : attnMask;
-    const masked = mask === undefined ? scores : mask.dtype === "bool" ? scores.where(mask, -Infinity) : scores.add(mask);
+    const masked =
+      mask === undefined ? scores : mask.dtype === "bool" ? scores.where(mask, -Infinity) : scores.add(mask);
     const weights = mask === undefined ? plainSoftmax(masked) : maskedSoftmax(masked);
     return dropout(weights, dropoutP).matmul(repeated(value));
   });
@@ -70,7 +84,11 @@ function maskedSoftmax(scores: Tensor): Tensor {
 }
 
 /** Rows of `weight` ([rows, dim]) at the integers x: [...x, dim]. Row `paddingIdx` takes no gradient. */
-export function embedding(x: Tensor, weight: Tensor, { paddingIdx }: { readonly paddingIdx?: number | undefined } = {}): Tensor {
+export function embedding(
+  x: Tensor,
+  weight: Tensor,
+  { paddingIdx }: { readonly paddingIdx?: number | undefined } = {},
+): Tensor {
   return composed("embedding", () => {
     const rows = takeSlices(weight, 0, x);
     if (paddingIdx === undefined) return rows;
@@ -95,7 +113,10 @@ export function embeddingBag(
     const rows = takeSlices(weight, 0, x);
     if (offsets === undefined) return mode === "sum" ? rows.sum(1) : mode === "mean" ? rows.mean(1) : rows.amax(1);
     if (x.ndim !== 1 || offsets.ndim !== 1)
-      throw fail(messages.layerInput("embeddingBag", "a vector of integers and one of offsets", x.type), currentTrace().here());
+      throw fail(
+        messages.layerInput("embeddingBag", "a vector of integers and one of offsets", x.type),
+        currentTrace().here(),
+      );
     const { g } = currentTrace("embeddingBag");
     const place = x[make](g.iota({ axis: 0, dtype: "i64", shape: [x.numel()] }));
     // An integer belongs to the last bag that begins at or before it: [bags, integers].
@@ -116,7 +137,12 @@ export function oneHot(x: Tensor, numClasses: number): Tensor {
   return composed("oneHot", () => {
     if (!Number.isSafeInteger(numClasses) || numClasses < 1)
       throw fail(
-        messages.badLayerOption("oneHot", "numClasses", "the number of classes: values are not known while tracing", String(numClasses)),
+        messages.badLayerOption(
+          "oneHot",
+          "numClasses",
+          "the number of classes: values are not known while tracing",
+          String(numClasses),
+        ),
         currentTrace("oneHot").here(),
       );
     const { g } = currentTrace("oneHot");
@@ -131,10 +157,19 @@ export function bilinear(x1: Tensor, x2: Tensor, weight: Tensor, bias?: Tensor):
   return composed("bilinear", () => {
     const [out = 0, in1 = 0, in2 = 0] = weight.shape;
     if (weight.ndim !== 3 || x1.shape.at(-1) !== in1 || x2.shape.at(-1) !== in2)
-      throw fail(messages.layerInput("bilinear", `[..., ${in1}] and [..., ${in2}]`, x1.type), currentTrace("bilinear").here());
+      throw fail(
+        messages.layerInput("bilinear", `[..., ${in1}] and [..., ${in2}]`, x1.type),
+        currentTrace("bilinear").here(),
+      );
     const lead = x1.shape.slice(0, -1);
-    const half = x1.reshape([-1, in1]).matmul(weight.permute([1, 0, 2]).reshape([in1, out * in2])).reshape([-1, out, in2]);
-    const product = half.mul(x2.reshape([-1, 1, in2])).sum(-1).reshape([...lead, out]);
+    const half = x1
+      .reshape([-1, in1])
+      .matmul(weight.permute([1, 0, 2]).reshape([in1, out * in2]))
+      .reshape([-1, out, in2]);
+    const product = half
+      .mul(x2.reshape([-1, 1, in2]))
+      .sum(-1)
+      .reshape([...lead, out]);
     return bias === undefined ? product : product.add(bias);
   });
 }

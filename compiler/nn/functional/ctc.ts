@@ -37,7 +37,10 @@ export function ctcLoss(
 ): Tensor {
   const { blank = 0, reduction = "mean", zeroInfinity = false } = options;
   if (logProbs.ndim !== 2 && logProbs.ndim !== 3)
-    throw fail(messages.layerInput("ctcLoss", "log probabilities [time, batch, classes]", logProbs.type), currentTrace("ctcLoss").here());
+    throw fail(
+      messages.layerInput("ctcLoss", "log probabilities [time, batch, classes]", logProbs.type),
+      currentTrace("ctcLoss").here(),
+    );
   return composed("ctcLoss", () => {
     const logs = logProbs.ndim === 2 ? logProbs.unsqueeze(1) : logProbs;
     const n = at(logs.shape, 1);
@@ -50,7 +53,10 @@ export function ctcLoss(
     const before = pick(alpha, last.sub(1).maximum(0)).maskedFill(lengths.eq(0), impossible);
     const likelihood = logSum([end, before]);
     const lost = likelihood.lt(impossible / 2);
-    const losses = likelihood.neg().add(softmaxTerm(logs, steps)).maskedFill(lost, zeroInfinity ? 0 : Infinity);
+    const losses = likelihood
+      .neg()
+      .add(softmaxTerm(logs, steps))
+      .maskedFill(lost, zeroInfinity ? 0 : Infinity);
     if (reduction === "none") return logProbs.ndim === 2 ? losses.squeeze(0) : losses;
     return reduction === "sum" ? losses.sum() : losses.div(lengths.maximum(1).to(losses.dtype)).mean();
   });
@@ -64,7 +70,15 @@ function paddedTargets(targets: Tensor, lengths: Tensor, n: number): Tensor {
   const { g } = currentTrace("ctcLoss");
   const begin = lengths.cumsum(0).sub(lengths).unsqueeze(1);
   const offset = targets[make](g.iota({ axis: 1, dtype: "i64", shape: [n, total] }));
-  return targets.indexSelect(0, begin.add(offset).minimum(total - 1).reshape([-1])).reshape([n, total]);
+  return targets
+    .indexSelect(
+      0,
+      begin
+        .add(offset)
+        .minimum(total - 1)
+        .reshape([-1]),
+    )
+    .reshape([n, total]);
 }
 
 /** Labels with a blank before, between and after: [n, 2 longest + 1]. */

@@ -10,7 +10,11 @@ const lengthEpsilon = 1e-12;
 export function pairwiseDistance(
   a: Tensor,
   b: Tensor,
-  { p = 2, eps = 1e-6, keepdim = false }: { readonly p?: number; readonly eps?: number; readonly keepdim?: boolean } = {},
+  {
+    p = 2,
+    eps = 1e-6,
+    keepdim = false,
+  }: { readonly p?: number; readonly eps?: number; readonly keepdim?: boolean } = {},
 ): Tensor {
   return composed("pairwiseDistance", () => a.sub(b).add(eps).norm(p, -1, { keepdim }));
 }
@@ -28,7 +32,9 @@ export function cosineSimilarity(
       // The limit changes the value only: the gradient is that of the length.
       return x.div(length.add(length.clamp({ min: eps }).sub(length).detach()));
     };
-    return unit(a.broadcastTo(shape)).mul(unit(b.broadcastTo(shape))).sum(dim);
+    return unit(a.broadcastTo(shape))
+      .mul(unit(b.broadcastTo(shape)))
+      .sum(dim);
   });
 }
 
@@ -74,7 +80,10 @@ export function cosineEmbeddingLoss(
 ): Tensor {
   return composed("cosineEmbeddingLoss", () => {
     const squares = (x: Tensor): Tensor => x.mul(x).sum(-1).add(lengthEpsilon);
-    const cosine = a.mul(b).sum(-1).div(squares(a).mul(squares(b)).sqrt());
+    const cosine = a
+      .mul(b)
+      .sum(-1)
+      .div(squares(a).mul(squares(b)).sqrt());
     const alike = cosine.rsub(1).where(target.eq(1), 0);
     const unlike = cosine.sub(margin).clamp({ min: 0 }).where(target.eq(-1), 0);
     return reduceLoss(alike.add(unlike), reduction);
@@ -123,13 +132,19 @@ export function poissonNllLoss(
 ): Tensor {
   const { logInput = true, full = false, eps = 1e-8, reduction } = options;
   return composed("poissonNllLoss", () => {
-    const loss = logInput
-      ? input.exp().sub(target.mul(input))
-      : input.sub(target.mul(input.add(eps).log()));
+    const loss = logInput ? input.exp().sub(target.mul(input)) : input.sub(target.mul(input.add(eps).log()));
     if (!full) return reduceLoss(loss, reduction);
     // Stirling's approximation of log(target!), for targets above 1.
     const large = target.maskedFill(target.le(1), 1);
-    const stirling = large.mul(large.log()).sub(large).add(large.mul(2 * Math.PI).log().mul(0.5));
+    const stirling = large
+      .mul(large.log())
+      .sub(large)
+      .add(
+        large
+          .mul(2 * Math.PI)
+          .log()
+          .mul(0.5),
+      );
     return reduceLoss(loss.add(stirling.maskedFill(target.le(1), 0)), reduction);
   });
 }

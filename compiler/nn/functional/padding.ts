@@ -22,7 +22,12 @@ export function pad(
 ): Tensor {
   if (padding.length % 2 !== 0 || padding.length / 2 > x.ndim || !padding.every(Number.isSafeInteger))
     throw fail(
-      messages.badLayerOption("pad", "padding", `two whole numbers for each of at most ${x.ndim} axes`, `[${padding.join(", ")}]`),
+      messages.badLayerOption(
+        "pad",
+        "padding",
+        `two whole numbers for each of at most ${x.ndim} axes`,
+        `[${padding.join(", ")}]`,
+      ),
       currentTrace("pad").here(),
     );
   return composed("pad", () => {
@@ -38,7 +43,8 @@ export function pad(
 /** x with `value` around it; negative borders cut. */
 export function padConstant(x: Tensor, borders: readonly (readonly [number, number])[], value: number): Tensor {
   const cut = borders.reduce(
-    (part, [low, high], axis) => part.slice(axis, Math.max(-low, 0), Math.max(at(part.shape, axis) - Math.max(-high, 0), 0)),
+    (part, [low, high], axis) =>
+      part.slice(axis, Math.max(-low, 0), Math.max(at(part.shape, axis) - Math.max(-high, 0), 0)),
     x,
   );
   if (borders.every(([low, high]) => low <= 0 && high <= 0)) return cut;
@@ -70,7 +76,12 @@ function padAxis(
   const extent = at(x.shape, axis);
   if (Math.max(low, high) > reaches[mode](extent))
     throw fail(
-      messages.badLayerOption("pad", "padding", `at most ${reaches[mode](extent)} for mode ${mode}`, `[${low}, ${high}]`),
+      messages.badLayerOption(
+        "pad",
+        "padding",
+        `at most ${reaches[mode](extent)} for mode ${mode}`,
+        `[${low}, ${high}]`,
+      ),
       currentTrace("pad").here(),
     );
   const before = low > 0 ? [border(x, axis, low, "before", mode)] : [];

@@ -42,7 +42,10 @@ function patchesOf(owner: string, kernelSize: PerAxis, size: readonly number[], 
 export function unfold(x: Tensor, kernelSize: PerAxis, options: PatchOptions = {}): Tensor {
   if (x.ndim === 3) return unfold(x.unsqueeze(0), kernelSize, options).squeeze(0);
   if (x.ndim !== 4)
-    throw fail(messages.layerInput("unfold", "[batch, channels, height, width]", x.type), currentTrace("unfold").here());
+    throw fail(
+      messages.layerInput("unfold", "[batch, channels, height, width]", x.type),
+      currentTrace("unfold").here(),
+    );
   return composed("unfold", () => {
     const { kernel, dilation, padding, stride, counts } = patchesOf("unfold", kernelSize, x.shape.slice(2), options);
     const padded = padConstant(x, [[0, 0], [0, 0], ...padding.map((both): [number, number] => [both, both])], 0);
@@ -57,7 +60,14 @@ export function unfold(x: Tensor, kernelSize: PerAxis, options: PatchOptions = {
 }
 
 /** Axis `axis` as [kernel, count]: element (k, t) is the one at t · stride + k · dilation. */
-function windowsAlong(x: Tensor, axis: number, kernel: number, count: number, stride: number, dilation: number): Tensor {
+function windowsAlong(
+  x: Tensor,
+  axis: number,
+  kernel: number,
+  count: number,
+  stride: number,
+  dilation: number,
+): Tensor {
   const parts = Array.from({ length: kernel }, (_, k) =>
     x.slice(axis, k * dilation, k * dilation + (count - 1) * stride + 1, stride).unsqueeze(axis),
   );
@@ -79,8 +89,16 @@ export function fold(x: Tensor, outputSize: PerAxis, kernelSize: PerAxis, option
         currentTrace("fold").here(),
       );
     const split = x.reshape([n, columns / (kh * kw), kh, kw, oh, ow]).permute([0, 1, 2, 4, 3, 5]);
-    const wide = laidAlong(split, 4, { extent: at(size, 1) + 2 * at(padding, 1), stride: at(stride, 1), dilation: at(dilation, 1) });
-    const whole = laidAlong(wide, 2, { extent: at(size, 0) + 2 * at(padding, 0), stride: at(stride, 0), dilation: at(dilation, 0) });
+    const wide = laidAlong(split, 4, {
+      extent: at(size, 1) + 2 * at(padding, 1),
+      stride: at(stride, 1),
+      dilation: at(dilation, 1),
+    });
+    const whole = laidAlong(wide, 2, {
+      extent: at(size, 0) + 2 * at(padding, 0),
+      stride: at(stride, 0),
+      dilation: at(dilation, 0),
+    });
     return padConstant(whole, [[0, 0], [0, 0], ...padding.map((both): [number, number] => [-both, -both])], 0);
   });
 }
@@ -128,7 +146,10 @@ export function pixelUnshuffle(x: Tensor, downscaleFactor: number): Tensor {
     const r = downscaleFactor;
     const [channels = 0, height = 0, width = 0] = x.shape.slice(-3);
     if (x.ndim < 3 || height % r !== 0 || width % r !== 0)
-      throw fail(messages.layerInput("pixelUnshuffle", `height and width divisible by ${r}`, x.type), currentTrace().here());
+      throw fail(
+        messages.layerInput("pixelUnshuffle", `height and width divisible by ${r}`, x.type),
+        currentTrace().here(),
+      );
     const lead = x.shape.slice(0, -3);
     const n = lead.length;
     const split = x.reshape([...lead, channels, height / r, r, width / r, r]);

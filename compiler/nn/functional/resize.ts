@@ -38,7 +38,13 @@ const ranks: Readonly<Record<InterpolateMode, number | undefined>> = {
 };
 
 /** One axis: extents before and after, and input elements per output element. */
-type Line = { readonly axis: number; readonly from: number; readonly to: number; readonly step: number; readonly align: boolean };
+type Line = {
+  readonly axis: number;
+  readonly from: number;
+  readonly to: number;
+  readonly step: number;
+  readonly align: boolean;
+};
 
 /** x: [n, channels, ...spatial] (1 to 3 spatial axes) with its spatial axes resized. */
 export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor {
@@ -46,12 +52,23 @@ export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor
   const rank = x.ndim - 2;
   const fits = ranks[mode] ?? rank;
   if (rank < 1 || rank > 3 || fits !== rank)
-    throw fail(messages.layerInput("interpolate", `[batch, channels, ${fits} spatial axes] for ${mode}`, x.type), currentTrace("interpolate").here());
+    throw fail(
+      messages.layerInput("interpolate", `[batch, channels, ${fits} spatial axes] for ${mode}`, x.type),
+      currentTrace("interpolate").here(),
+    );
   return composed("interpolate", () => {
     const lines = linesOf(x, rank, options);
-    if (mode === "area") return adaptiveAvgPool(x, lines.map(({ to }) => to), rank);
+    if (mode === "area")
+      return adaptiveAvgPool(
+        x,
+        lines.map(({ to }) => to),
+        rank,
+      );
     if (antialias && mode !== "bilinear" && mode !== "bicubic")
-      throw fail(messages.badLayerOption("interpolate", "antialias", "bilinear or bicubic", mode), currentTrace("interpolate").here());
+      throw fail(
+        messages.badLayerOption("interpolate", "antialias", "bilinear or bicubic", mode),
+        currentTrace("interpolate").here(),
+      );
     return lines.reduce((value, line) => resizeAxis(value, line, mode, antialias), x);
   });
 }
@@ -59,9 +76,13 @@ export function interpolate(x: Tensor, options: InterpolateOptions = {}): Tensor
 function linesOf(x: Tensor, rank: number, options: InterpolateOptions): Line[] {
   const { size, scaleFactor, alignCorners = false, recomputeScaleFactor = false } = options;
   if ((size === undefined) === (scaleFactor === undefined))
-    throw fail(messages.badLayerOption("interpolate", "size", "either size or scaleFactor", "both or none"), currentTrace("interpolate").here());
+    throw fail(
+      messages.badLayerOption("interpolate", "size", "either size or scaleFactor", "both or none"),
+      currentTrace("interpolate").here(),
+    );
   return x.shape.slice(2).map((from, i) => {
-    const each = (value: number | readonly number[]): number => (typeof value === "number" ? value : (value[i] ?? Number.NaN));
+    const each = (value: number | readonly number[]): number =>
+      typeof value === "number" ? value : (value[i] ?? Number.NaN);
     const to = size === undefined ? Math.floor(from * each(scaleFactor ?? 1)) : each(size);
     if (!Number.isSafeInteger(to) || to < 1)
       throw fail(
@@ -79,7 +100,13 @@ function resizeAxis(x: Tensor, line: Line, mode: InterpolateMode, antialias: boo
   const index = x[make](currentTrace("interpolate").g.iota({ axis: 0, dtype: "f32", shape: [to] }));
   if (mode === "nearest" || mode === "nearest-exact") {
     const position = mode === "nearest" ? index.mul(line.step) : index.add(0.5).mul(line.step);
-    return x.indexSelect(axis, position.floor().toLong().minimum(from - 1));
+    return x.indexSelect(
+      axis,
+      position
+        .floor()
+        .toLong()
+        .minimum(from - 1),
+    );
   }
   const cubic = mode === "bicubic";
   if (antialias) return smoothed(x, line, cubic);
@@ -95,7 +122,11 @@ function resizeAxis(x: Tensor, line: Line, mode: InterpolateMode, antialias: boo
 function weighted(x: Tensor, { axis, from }: Line, base: Tensor, weights: readonly Tensor[], first: number): Tensor {
   const tail = x.shape.slice(axis + 1).map(() => 1);
   const terms = weights.map((weight, k) => {
-    const place = base.add(first + k).toLong().maximum(0).minimum(from - 1);
+    const place = base
+      .add(first + k)
+      .toLong()
+      .maximum(0)
+      .minimum(from - 1);
     return x.indexSelect(axis, place).mul(weight.to(x.dtype).reshape([-1, ...tail]));
   });
   return terms.reduce((sum, term) => sum.add(term));
@@ -112,7 +143,12 @@ export function cubicWeights(t: Tensor): Tensor[] {
 
 /** Keys' kernel at distances d >= 0: one cubic up to 1, another up to 2, 0 beyond. */
 function cubicKernel(d: Tensor, a: number): Tensor {
-  const near = d.mul(a + 2).sub(a + 3).mul(d).mul(d).add(1);
+  const near = d
+    .mul(a + 2)
+    .sub(a + 3)
+    .mul(d)
+    .mul(d)
+    .add(1);
   const far = d.sub(5).mul(d).add(8).mul(d).sub(4).mul(a);
   return near.where(d.le(1), far.where(d.lt(2), 0));
 }
@@ -121,7 +157,9 @@ function cubicKernel(d: Tensor, a: number): Tensor {
 function smoothed(x: Tensor, { axis, from, to, step }: Line, cubic: boolean): Tensor {
   const { g } = currentTrace("interpolate");
   const shape = [to, from];
-  const centre = x[make](g.iota({ axis: 0, dtype: "f32", shape })).add(0.5).mul(step);
+  const centre = x[make](g.iota({ axis: 0, dtype: "f32", shape }))
+    .add(0.5)
+    .mul(step);
   const place = x[make](g.iota({ axis: 1, dtype: "f32", shape })).add(0.5);
   const distance = place.sub(centre).div(Math.max(step, 1)).abs();
   const raw = cubic ? cubicKernel(distance, smoothCubicCoefficient) : distance.rsub(1).clamp({ min: 0 });

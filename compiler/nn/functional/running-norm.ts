@@ -59,11 +59,17 @@ export function batchNorm(x: Tensor, options: RunningNormOptions & { readonly tr
 }
 
 /** Normalisation of each channel of each sample (Ulyanov et al., 2016): [n, channels, ...spatial]. */
-export function instanceNorm(x: Tensor, options: RunningNormOptions & { readonly useInputStats?: boolean } = {}): Tensor {
+export function instanceNorm(
+  x: Tensor,
+  options: RunningNormOptions & { readonly useInputStats?: boolean } = {},
+): Tensor {
   return composed("instanceNorm", () => {
     const { runningMean, runningVar, weight, bias, useInputStats = true, momentum = 0.1, eps = 1e-5 } = options;
     if (x.ndim < 3)
-      throw fail(messages.layerInput("instanceNorm", "[batch, channels, ...spatial]", x.type), currentTrace("instanceNorm").here());
+      throw fail(
+        messages.layerInput("instanceNorm", "[batch, channels, ...spatial]", x.type),
+        currentTrace("instanceNorm").here(),
+      );
     if (!useInputStats) return batchNorm(x, { runningMean, runningVar, weight, bias, eps });
     const channels = at(x.shape, 1);
     const axes = x.shape.flatMap((_, axis) => (axis < 2 ? [] : [axis]));
@@ -85,7 +91,10 @@ export function rmsNorm(
 ): Tensor {
   return composed("rmsNorm", () => {
     if (!sameShape(x.shape.slice(x.ndim - shape.length), shape))
-      throw fail(messages.layerInput("rmsNorm", `last axes [${shape.join(", ")}]`, x.type), currentTrace("rmsNorm").here());
+      throw fail(
+        messages.layerInput("rmsNorm", `last axes [${shape.join(", ")}]`, x.type),
+        currentTrace("rmsNorm").here(),
+      );
     const axes = shape.map((_, i) => x.ndim - shape.length + i);
     const normal = x.mul(x.square().mean(axes, { keepdim: true }).add(eps).rsqrt());
     return weight === undefined ? normal : normal.mul(weight);

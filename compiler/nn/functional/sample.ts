@@ -29,9 +29,15 @@ export function gridSample(x: Tensor, grid: Tensor, options: GridSampleOptions =
   const { mode = "bilinear", paddingMode = "zeros", alignCorners = false } = options;
   const rank = x.ndim - 2;
   if ((rank !== 2 && rank !== 3) || grid.ndim !== x.ndim || grid.shape.at(-1) !== rank || grid.shape[0] !== x.shape[0])
-    throw fail(messages.layerInput("gridSample", `a grid [${x.shape[0]}, ...positions, ${rank}]`, grid.type), currentTrace("gridSample").here());
+    throw fail(
+      messages.layerInput("gridSample", `a grid [${x.shape[0]}, ...positions, ${rank}]`, grid.type),
+      currentTrace("gridSample").here(),
+    );
   if (mode === "bicubic" && rank !== 2)
-    throw fail(messages.layerInput("gridSample", "[batch, channels, height, width] for bicubic", x.type), currentTrace("gridSample").here());
+    throw fail(
+      messages.layerInput("gridSample", "[batch, channels, height, width] for bicubic", x.type),
+      currentTrace("gridSample").here(),
+    );
   return composed("gridSample", () => {
     const rules = { padding: paddingMode, align: alignCorners };
     const size = x.shape.slice(2);
@@ -53,7 +59,8 @@ function toIndex(position: Tensor, extent: number, align: boolean): Tensor {
 /** An index brought into the axis, as the padding wants it; unchanged for zeros. */
 function bounded(place: Tensor, extent: number, { padding, align }: Rules): Tensor {
   if (padding === "zeros") return place;
-  const inside = padding === "border" ? place : align ? mirrored(place, 0, extent - 1) : mirrored(place, -0.5, extent - 0.5);
+  const inside =
+    padding === "border" ? place : align ? mirrored(place, 0, extent - 1) : mirrored(place, -0.5, extent - 0.5);
   // No gradient at or beyond the ends.
   return inside.maskedFill(inside.le(0), 0).maskedFill(inside.ge(extent - 1), extent - 1);
 }
@@ -76,15 +83,17 @@ function lookUpIn(x: Tensor, positions: Shape): LookUp {
   const flat = x.reshape([n, c, elementCount(size)]);
   return (places) => {
     const outside = places
-      .map((place, i) => place.lt(0).logicalOr(place.gt(at(size, i) - 1)).logicalOr(place.isnan()))
+      .map((place, i) =>
+        place
+          .lt(0)
+          .logicalOr(place.gt(at(size, i) - 1))
+          .logicalOr(place.isnan()),
+      )
       .reduce((some, each) => some.logicalOr(each));
-    const index = places.reduce(
-      (sum: Tensor | undefined, place, i) => {
-        const own = place.detach().maskedFill(outside, 0).toLong();
-        return sum === undefined ? own : sum.mul(at(size, i)).add(own);
-      },
-      undefined,
-    );
+    const index = places.reduce((sum: Tensor | undefined, place, i) => {
+      const own = place.detach().maskedFill(outside, 0).toLong();
+      return sum === undefined ? own : sum.mul(at(size, i)).add(own);
+    }, undefined);
     const count = elementCount(positions);
     const spread = (index ?? outside).reshape([n, 1, count]).broadcastTo([n, c, count]);
     const picked = flat.gather(2, spread).reshape([n, c, ...positions]);
@@ -115,18 +124,29 @@ function bicubic(places: readonly Tensor[], size: Shape, rules: Rules, lookUp: L
   const neighbour = (i: number, k: number): Tensor => bounded(at(lows, i).add(k - 1), at(size, i), rules);
   const rows = [0, 1, 2, 3].map((row) =>
     [0, 1, 2, 3]
-      .map((column) => lookUp([neighbour(0, row), neighbour(1, column)].map((place) => place.round())).mul(at(at(weights, 1), column).unsqueeze(1)))
+      .map((column) =>
+        lookUp([neighbour(0, row), neighbour(1, column)].map((place) => place.round())).mul(
+          at(at(weights, 1), column).unsqueeze(1),
+        ),
+      )
       .reduce((sum, term) => sum.add(term)),
   );
   return rows.map((row, i) => row.mul(at(at(weights, 0), i).unsqueeze(1))).reduce((sum, term) => sum.add(term));
 }
 
 /** A grid for `gridSample` from affine maps theta: [n, 2, 3] or [n, 3, 4], for results of shape `size` [n, c, ...spatial]. */
-export function affineGrid(theta: Tensor, size: Shape, { alignCorners = false }: { readonly alignCorners?: boolean } = {}): Tensor {
+export function affineGrid(
+  theta: Tensor,
+  size: Shape,
+  { alignCorners = false }: { readonly alignCorners?: boolean } = {},
+): Tensor {
   const spatial = size.slice(2);
   const rank = spatial.length;
   if (theta.ndim !== 3 || theta.shape[0] !== size[0] || theta.shape[1] !== rank || theta.shape[2] !== rank + 1)
-    throw fail(messages.layerInput("affineGrid", `[${size[0]}, ${rank}, ${rank + 1}]`, theta.type), currentTrace("affineGrid").here());
+    throw fail(
+      messages.layerInput("affineGrid", `[${size[0]}, ${rank}, ${rank + 1}]`, theta.type),
+      currentTrace("affineGrid").here(),
+    );
   return composed("affineGrid", () => {
     const coordinate = (axis: number): Tensor => {
       const extent = at(spatial, axis);

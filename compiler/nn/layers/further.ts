@@ -92,7 +92,12 @@ export class Bilinear extends Module {
   weight: Parameter;
   bias: Parameter | undefined;
 
-  constructor(in1Features: number, in2Features: number, outFeatures: number, options: { readonly bias?: boolean } = {}) {
+  constructor(
+    in1Features: number,
+    in2Features: number,
+    outFeatures: number,
+    options: { readonly bias?: boolean } = {},
+  ) {
     super();
     const { bias = true } = checkOptions("Bilinear", options, ["bias"]);
     const bound = 1 / Math.sqrt(requireSize("Bilinear", "in1Features", in1Features));
@@ -200,9 +205,17 @@ export class LocalResponseNorm extends Module {
 export class Upsample extends Module {
   readonly options: InterpolateOptions;
 
-  constructor(options: Pick<InterpolateOptions, "size" | "scaleFactor" | "mode" | "alignCorners" | "recomputeScaleFactor">) {
+  constructor(
+    options: Pick<InterpolateOptions, "size" | "scaleFactor" | "mode" | "alignCorners" | "recomputeScaleFactor">,
+  ) {
     super();
-    this.options = checkOptions("Upsample", options, ["size", "scaleFactor", "mode", "alignCorners", "recomputeScaleFactor"]);
+    this.options = checkOptions("Upsample", options, [
+      "size",
+      "scaleFactor",
+      "mode",
+      "alignCorners",
+      "recomputeScaleFactor",
+    ]);
   }
 
   /** x: [batch, channels, ...spatial]. */

@@ -102,7 +102,9 @@ export class MultiheadAttention extends Module {
           currentTrace("MultiheadAttention").here(),
         );
       const { needWeights = true, averageAttnWeights = true } = options;
-      const [q, k, v] = this.#projected(query, key, value).map((x) => this.#split(this.batchFirst ? x : x.transpose(0, 1)));
+      const [q, k, v] = this.#projected(query, key, value).map((x) =>
+        this.#split(this.batchFirst ? x : x.transpose(0, 1)),
+      );
       if (q === undefined || k === undefined || v === undefined) throw new RangeError("three projections");
       const scores = q.mul(Math.sqrt(this.numHeads / this.embedDim)).matmul(k.transpose(-2, -1));
       const weights = dropout(functional.softmax(this.#masked(scores, options), -1), this.dropout, this.training);
@@ -112,7 +114,12 @@ export class MultiheadAttention extends Module {
     });
   }
 
-  #unbatched(query: Tensor, key: Tensor, value: Tensor, options: AttentionCallOptions): readonly [Tensor, Tensor | undefined] {
+  #unbatched(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    options: AttentionCallOptions,
+  ): readonly [Tensor, Tensor | undefined] {
     const axis = this.batchFirst ? 0 : 1;
     const { keyPaddingMask } = options;
     const [output, weights] = this.forward(query.unsqueeze(axis), key.unsqueeze(axis), value.unsqueeze(axis), {
@@ -215,14 +222,19 @@ export class TransformerEncoderLayer extends Module {
   /** src: [length, batch, dModel] (or batch first); masks as for attention. */
   forward(
     src: Tensor,
-    { srcMask, srcKeyPaddingMask }: { readonly srcMask?: Tensor | undefined; readonly srcKeyPaddingMask?: Tensor | undefined } = {},
+    {
+      srcMask,
+      srcKeyPaddingMask,
+    }: { readonly srcMask?: Tensor | undefined; readonly srcKeyPaddingMask?: Tensor | undefined } = {},
   ): Tensor {
     const attend = (x: Tensor): Tensor => {
       const masks = { attnMask: srcMask, keyPaddingMask: srcKeyPaddingMask, needWeights: false };
       return this.dropout1.forward(this.self_attn.forward(x, x, x, masks)[0]);
     };
     const feed = (x: Tensor): Tensor =>
-      this.dropout2.forward(this.linear2.forward(this.dropout.forward(activate(this.activation, this.linear1.forward(x)))));
+      this.dropout2.forward(
+        this.linear2.forward(this.dropout.forward(activate(this.activation, this.linear1.forward(x)))),
+      );
     if (this.normFirst) {
       const x = src.add(attend(this.norm1.forward(src)));
       return x.add(feed(this.norm2.forward(x)));
@@ -292,7 +304,9 @@ export class TransformerDecoderLayer extends Module {
       return this.dropout2.forward(this.multihead_attn.forward(x, memory, memory, options)[0]);
     };
     const feed = (x: Tensor): Tensor =>
-      this.dropout3.forward(this.linear2.forward(this.dropout.forward(activate(this.activation, this.linear1.forward(x)))));
+      this.dropout3.forward(
+        this.linear2.forward(this.dropout.forward(activate(this.activation, this.linear1.forward(x)))),
+      );
     if (this.normFirst) {
       const x = tgt.add(own(this.norm1.forward(tgt)));
       const y = x.add(cross(this.norm2.forward(x)));

@@ -114,10 +114,17 @@ const binaries: OperatorTable = {
 
 const creation: OperatorTable = {
   arange: operator("start, end, step, dtype", (call) =>
-    arange(call.number("start"), call.numberOr("end", undefined), call.numberOr("step", undefined), createOptions(call)),
+    arange(
+      call.number("start"),
+      call.numberOr("end", undefined),
+      call.numberOr("step", undefined),
+      createOptions(call),
+    ),
   ),
   eye: operator("n, m, dtype", (call) => eye(call.number("n"), call.numberOr("m", undefined), createOptions(call))),
-  full: operator("size, fill_value, dtype", (call) => full(shapeOf(call), call.number("fill_value"), createOptions(call))),
+  full: operator("size, fill_value, dtype", (call) =>
+    full(shapeOf(call), call.number("fill_value"), createOptions(call)),
+  ),
   full_like: operator("input, fill_value, dtype", (call) =>
     call.tensor("input").fullLike(call.number("fill_value"), createOptions(call)),
   ),
@@ -144,14 +151,18 @@ export const elementwiseOperators: OperatorTable = {
   addcmul: operator("input, tensor1, tensor2, value", (call) =>
     call.tensor("input").addcmul(call.tensor("tensor1"), call.tensor("tensor2"), { value: call.numberOr("value", 1) }),
   ),
-  clamp: operator("input, min, max", (call) => call.tensor("input").clamp({ ...bound(call, "min"), ...bound(call, "max") })),
+  clamp: operator("input, min, max", (call) =>
+    call.tensor("input").clamp({ ...bound(call, "min"), ...bound(call, "max") }),
+  ),
   div: operator("input, other, rounding_mode", division),
   dropout_with_mask: operator("input, mask, p", (call) => {
     const x = call.tensor("input");
     return x.div(1 - call.number("p")).where(call.tensor("mask").toBool(), 0);
   }),
   lerp: operator("input, end, weight", (call) => call.tensor("input").lerp(call.tensor("end"), call.operand("weight"))),
-  masked_fill: operator("input, mask, value", (call) => call.tensor("input").maskedFill(call.tensor("mask"), call.operand("value"))),
+  masked_fill: operator("input, mask, value", (call) =>
+    call.tensor("input").maskedFill(call.tensor("mask"), call.operand("value")),
+  ),
   nan_to_num: operator("input, nan, posinf, neginf", (call) =>
     call.tensor("input").nanToNum({
       ...(call.has("nan") ? { nan: call.number("nan") } : {}),

@@ -5,7 +5,8 @@ import { Unsupported } from "../report.ts";
 import { operator, type OperatorTable } from "./operator.ts";
 
 function reduction(call: Call): { reduction: F.Reduction } {
-  if (call.has("size_average") || call.has("reduce")) throw new Unsupported("size_average and reduce, which are deprecated");
+  if (call.has("size_average") || call.has("reduce"))
+    throw new Unsupported("size_average and reduce, which are deprecated");
   const text = call.text("reduction", "mean");
   if (text !== "mean" && text !== "sum" && text !== "none") throw new Unsupported(`reduction ${text}`);
   return { reduction: text };
@@ -20,7 +21,10 @@ function classOptions(call: Call): F.ClassLossOptions {
 /** Losses by name. */
 export const lossOperators: OperatorTable = {
   "nn.functional.binary_cross_entropy": operator("input, target, weight, size_average, reduce, reduction", (call) =>
-    F.binaryCrossEntropy(call.tensor("input"), call.tensor("target"), { ...reduction(call), weight: call.tensorOr("weight") }),
+    F.binaryCrossEntropy(call.tensor("input"), call.tensor("target"), {
+      ...reduction(call),
+      weight: call.tensorOr("weight"),
+    }),
   ),
   "nn.functional.binary_cross_entropy_with_logits": operator(
     "input, target, weight, size_average, reduce, reduction, pos_weight",
@@ -40,7 +44,10 @@ export const lossOperators: OperatorTable = {
       }),
   ),
   "nn.functional.cosine_similarity": operator("x1, x2, dim, eps", (call) =>
-    F.cosineSimilarity(call.tensor("x1"), call.tensor("x2"), { dim: call.numberOr("dim", 1), eps: call.numberOr("eps", 1e-8) }),
+    F.cosineSimilarity(call.tensor("x1"), call.tensor("x2"), {
+      dim: call.numberOr("dim", 1),
+      eps: call.numberOr("eps", 1e-8),
+    }),
   ),
   "nn.functional.cross_entropy": operator(classSignature, (call) =>
     F.crossEntropy(call.tensor("input"), call.tensor("target"), {
@@ -51,11 +58,17 @@ export const lossOperators: OperatorTable = {
   "nn.functional.ctc_loss": operator(
     "log_probs, targets, input_lengths, target_lengths, blank, reduction, zero_infinity",
     (call) =>
-      F.ctcLoss(call.tensor("log_probs"), call.tensor("targets"), call.tensor("input_lengths"), call.tensor("target_lengths"), {
-        ...reduction(call),
-        blank: call.numberOr("blank", 0),
-        zeroInfinity: call.flag("zero_infinity"),
-      }),
+      F.ctcLoss(
+        call.tensor("log_probs"),
+        call.tensor("targets"),
+        call.tensor("input_lengths"),
+        call.tensor("target_lengths"),
+        {
+          ...reduction(call),
+          blank: call.numberOr("blank", 0),
+          zeroInfinity: call.flag("zero_infinity"),
+        },
+      ),
   ),
   "nn.functional.gaussian_nll_loss": operator("input, target, var, full, eps, reduction", (call) =>
     F.gaussianNllLoss(call.tensor("input"), call.tensor("target"), call.tensor("var"), {
@@ -65,14 +78,20 @@ export const lossOperators: OperatorTable = {
     }),
   ),
   "nn.functional.hinge_embedding_loss": operator("input, target, margin, size_average, reduce, reduction", (call) =>
-    F.hingeEmbeddingLoss(call.tensor("input"), call.tensor("target"), { ...reduction(call), margin: call.numberOr("margin", 1) }),
+    F.hingeEmbeddingLoss(call.tensor("input"), call.tensor("target"), {
+      ...reduction(call),
+      margin: call.numberOr("margin", 1),
+    }),
   ),
   "nn.functional.huber_loss": operator("input, target, reduction, delta", (call) =>
     F.huberLoss(call.tensor("input"), call.tensor("target"), { ...reduction(call), delta: call.numberOr("delta", 1) }),
   ),
   "nn.functional.kl_div": operator("input, target, size_average, reduce, reduction, log_target", (call) => {
     const kind = call.text("reduction", "mean") === "batchmean" ? ("batchmean" as const) : reduction(call).reduction;
-    return F.klDiv(call.tensor("input"), call.tensor("target"), { reduction: kind, logTarget: call.flag("log_target") });
+    return F.klDiv(call.tensor("input"), call.tensor("target"), {
+      reduction: kind,
+      logTarget: call.flag("log_target"),
+    });
   }),
   "nn.functional.l1_loss": operator("input, target, size_average, reduce, reduction", (call) =>
     F.l1Loss(call.tensor("input"), call.tensor("target"), reduction(call)),
@@ -98,13 +117,15 @@ export const lossOperators: OperatorTable = {
       keepdim: call.flag("keepdim"),
     }),
   ),
-  "nn.functional.poisson_nll_loss": operator("input, target, log_input, full, size_average, eps, reduce, reduction", (call) =>
-    F.poissonNllLoss(call.tensor("input"), call.tensor("target"), {
-      ...reduction(call),
-      logInput: call.flag("log_input", true),
-      full: call.flag("full"),
-      eps: call.numberOr("eps", 1e-8),
-    }),
+  "nn.functional.poisson_nll_loss": operator(
+    "input, target, log_input, full, size_average, eps, reduce, reduction",
+    (call) =>
+      F.poissonNllLoss(call.tensor("input"), call.tensor("target"), {
+        ...reduction(call),
+        logInput: call.flag("log_input", true),
+        full: call.flag("full"),
+        eps: call.numberOr("eps", 1e-8),
+      }),
   ),
   "nn.functional.smooth_l1_loss": operator("input, target, size_average, reduce, reduction, beta", (call) =>
     F.smoothL1Loss(call.tensor("input"), call.tensor("target"), { ...reduction(call), beta: call.numberOr("beta", 1) }),

@@ -74,7 +74,9 @@ const shapes: OperatorTable = {
       );
   }),
   reshape: operator("input, *shape", (call) => call.tensor("input").reshape(flat(call, "shape"))),
-  roll: operator("input, shifts, dims", (call) => call.tensor("input").roll(call.numbers("shifts"), call.numbersOr("dims"))),
+  roll: operator("input, shifts, dims", (call) =>
+    call.tensor("input").roll(call.numbers("shifts"), call.numbersOr("dims")),
+  ),
   slice: operator("input, dim, start, end, step", (call) =>
     call
       .tensor("input")
@@ -91,10 +93,14 @@ const shapes: OperatorTable = {
     return Array.isArray(dims) && dims.length === 0 ? call.tensor("input") : call.tensor("input").squeeze(dims);
   }),
   tile: operator("input, *dims", (call) => call.tensor("input").tile(flat(call, "dims"))),
-  transpose: operator("input, dim0, dim1", (call) => call.tensor("input").transpose(call.number("dim0"), call.number("dim1"))),
+  transpose: operator("input, dim0, dim1", (call) =>
+    call.tensor("input").transpose(call.number("dim0"), call.number("dim1")),
+  ),
   tril: operator("input, diagonal", (call) => call.tensor("input").tril(call.numberOr("diagonal", 0))),
   triu: operator("input, diagonal", (call) => call.tensor("input").triu(call.numberOr("diagonal", 0))),
-  unflatten: operator("input, dim, sizes", (call) => call.tensor("input").unflatten(call.number("dim"), call.numbers("sizes"))),
+  unflatten: operator("input, dim, sizes", (call) =>
+    call.tensor("input").unflatten(call.number("dim"), call.numbers("sizes")),
+  ),
   unfold: operator("input, dimension, size, step", (call) =>
     call.tensor("input").unfold(call.number("dimension"), call.number("size"), call.number("step")),
   ),
@@ -114,8 +120,12 @@ function flat(call: Call, name: string): number[] {
 
 const parts: OperatorTable = {
   cat: operator("tensors, dim", (call) => cat(call.tensors("tensors"), call.numberOr("dim", 0))),
-  chunk: operator("input, chunks, dim", (call) => call.tensor("input").chunk(call.number("chunks"), call.numberOr("dim", 0))),
-  select: operator("input, dim, index", (call) => call.tensor("input").select(call.number("dim"), call.number("index"))),
+  chunk: operator("input, chunks, dim", (call) =>
+    call.tensor("input").chunk(call.number("chunks"), call.numberOr("dim", 0)),
+  ),
+  select: operator("input, dim, index", (call) =>
+    call.tensor("input").select(call.number("dim"), call.number("index")),
+  ),
   split: operator("input, split_size_or_sections, dim", (call) => split(call, "split_size_or_sections")),
   stack: operator("tensors, dim", (call) => stack(call.tensors("tensors"), call.numberOr("dim", 0))),
   unbind: operator("input, dim", (call) => call.tensor("input").unbind(call.numberOr("dim", 0))),
@@ -126,7 +136,9 @@ const indexing: OperatorTable = {
     const index = call.arg("index");
     return call.tensor("input").index(...(isList(index) ? index : [index]).map(indexPart));
   }),
-  gather: operator("input, dim, index", (call) => call.tensor("input").gather(call.number("dim"), call.tensor("index"))),
+  gather: operator("input, dim, index", (call) =>
+    call.tensor("input").gather(call.number("dim"), call.tensor("index")),
+  ),
   index_add: operator("input, dim, index, source, alpha", (call) =>
     call
       .tensor("input")
@@ -140,10 +152,14 @@ const indexing: OperatorTable = {
       .tensor("input")
       .indexPut(call.tensors("indices"), call.tensor("values"), { accumulate: call.flag("accumulate") }),
   ),
-  index_select: operator("input, dim, index", (call) => call.tensor("input").indexSelect(call.number("dim"), call.tensor("index"))),
+  index_select: operator("input, dim, index", (call) =>
+    call.tensor("input").indexSelect(call.number("dim"), call.tensor("index")),
+  ),
   scatter: operator("input, dim, index, src", (call) => {
     const source = call.operand("src");
-    return call.tensor("input").scatter(call.number("dim"), call.tensor("index"), typeof source === "boolean" ? Number(source) : source);
+    return call
+      .tensor("input")
+      .scatter(call.number("dim"), call.tensor("index"), typeof source === "boolean" ? Number(source) : source);
   }),
   scatter_add: operator("input, dim, index, src", (call) =>
     call.tensor("input").scatterAdd(call.number("dim"), call.tensor("index"), call.tensor("src")),
@@ -158,7 +174,9 @@ const indexing: OperatorTable = {
     pairOf(call.tensor("input").sort(call.numberOr("dim", -1), { descending: call.flag("descending") })),
   ),
   topk: operator("input, k, dim, largest, sorted", (call) =>
-    pairOf(call.tensor("input").topk(call.number("k"), call.numberOr("dim", -1), { largest: call.flag("largest", true) })),
+    pairOf(
+      call.tensor("input").topk(call.number("k"), call.numberOr("dim", -1), { largest: call.flag("largest", true) }),
+    ),
   ),
 };
 

@@ -207,14 +207,22 @@ const activations: OperatorTable = {
     const x = call.tensor("input");
     return F.softmin(dtype === undefined ? x : x.to(dtype), call.number("dim"));
   }),
-  "nn.functional.celu": operator("input, alpha, inplace", (call) => F.celu(call.tensor("input"), call.numberOr("alpha", 1))),
-  "nn.functional.elu": operator("input, alpha, inplace", (call) => F.elu(call.tensor("input"), call.numberOr("alpha", 1))),
+  "nn.functional.celu": operator("input, alpha, inplace", (call) =>
+    F.celu(call.tensor("input"), call.numberOr("alpha", 1)),
+  ),
+  "nn.functional.elu": operator("input, alpha, inplace", (call) =>
+    F.elu(call.tensor("input"), call.numberOr("alpha", 1)),
+  ),
   "nn.functional.gelu": operator("input, approximate", (call) =>
     F.gelu(call.tensor("input"), { approximate: oneOf(call, "approximate", ["none", "tanh"], "none") }),
   ),
   "nn.functional.glu": operator("input, dim", (call) => F.glu(call.tensor("input"), call.numberOr("dim", -1))),
-  "nn.functional.hardshrink": operator("input, lambd", (call) => F.hardshrink(call.tensor("input"), call.numberOr("lambd", 0.5))),
-  "nn.functional.softshrink": operator("input, lambd", (call) => F.softshrink(call.tensor("input"), call.numberOr("lambd", 0.5))),
+  "nn.functional.hardshrink": operator("input, lambd", (call) =>
+    F.hardshrink(call.tensor("input"), call.numberOr("lambd", 0.5)),
+  ),
+  "nn.functional.softshrink": operator("input, lambd", (call) =>
+    F.softshrink(call.tensor("input"), call.numberOr("lambd", 0.5)),
+  ),
   "nn.functional.hardsigmoid": unary(F.hardsigmoid),
   "nn.functional.hardswish": unary(F.hardswish),
   "nn.functional.hardtanh": operator("input, min_val, max_val, inplace", (call) =>
@@ -254,7 +262,8 @@ const layers: OperatorTable = {
   ),
   "nn.functional.instance_norm": operator(
     "input, running_mean, running_var, weight, bias, use_input_stats, momentum, eps",
-    (call) => F.instanceNorm(call.tensor("input"), { ...running(call), useInputStats: call.flag("use_input_stats", true) }),
+    (call) =>
+      F.instanceNorm(call.tensor("input"), { ...running(call), useInputStats: call.flag("use_input_stats", true) }),
     averages,
   ),
   "nn.functional.group_norm": operator("input, num_groups, weight, bias, eps", (call) =>
@@ -277,7 +286,11 @@ const layers: OperatorTable = {
     }),
   ),
   "nn.functional.normalize": operator("input, p, dim, eps", (call) =>
-    F.normalize(call.tensor("input"), { p: call.numberOr("p", 2), dim: call.numberOr("dim", 1), eps: call.numberOr("eps", 1e-12) }),
+    F.normalize(call.tensor("input"), {
+      p: call.numberOr("p", 2),
+      dim: call.numberOr("dim", 1),
+      eps: call.numberOr("eps", 1e-12),
+    }),
   ),
   "nn.functional.linear": operator("input, weight, bias", (call) =>
     F.linear(call.tensor("input"), call.tensor("weight"), call.tensorOr("bias")),

@@ -29,7 +29,9 @@ function correction(call: Call): { keepdim: boolean; correction: number } {
 const varianceSignature = "input, dim, unbiased, keepdim, correction";
 
 /** An axis, if one was given. */
-function variance(run: (x: Tensor, dim: Axes, options: { keepdim: boolean; correction: number }) => Tensor | readonly Tensor[]): Operator {
+function variance(
+  run: (x: Tensor, dim: Axes, options: { keepdim: boolean; correction: number }) => Tensor | readonly Tensor[],
+): Operator {
   return operator(varianceSignature, (call) => run(call.tensor("input"), call.numbersOr("dim"), correction(call)));
 }
 
@@ -62,8 +64,12 @@ const reductions: OperatorTable = {
   any: reduction((x, dim, options) => x.any(dim, options)),
   amax: reduction((x, dim, options) => x.amax(dim, options)),
   amin: reduction((x, dim, options) => x.amin(dim, options)),
-  argmax: operator("input, dim, keepdim", (call) => call.tensor("input").argmax(call.numberOr("dim", undefined), keep(call))),
-  argmin: operator("input, dim, keepdim", (call) => call.tensor("input").argmin(call.numberOr("dim", undefined), keep(call))),
+  argmax: operator("input, dim, keepdim", (call) =>
+    call.tensor("input").argmax(call.numberOr("dim", undefined), keep(call)),
+  ),
+  argmin: operator("input, dim, keepdim", (call) =>
+    call.tensor("input").argmin(call.numberOr("dim", undefined), keep(call)),
+  ),
   count_nonzero: operator("input, dim", (call) => call.tensor("input").countNonzero(call.numbersOr("dim"))),
   logsumexp: reduction((x, dim, options) => x.logsumexp(dim, options)),
   max: extremum("max"),

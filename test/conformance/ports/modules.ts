@@ -15,7 +15,11 @@ type Recipe = {
 
 function recipe(signature: string, make: Recipe["make"]): Recipe {
   const [before = "", after = ""] = signature.split("|");
-  const names = (text: string): string[] => text.split(",").map((name) => name.trim()).filter((name) => name !== "");
+  const names = (text: string): string[] =>
+    text
+      .split(",")
+      .map((name) => name.trim())
+      .filter((name) => name !== "");
   return { positional: names(before), options: names(after), make };
 }
 
@@ -39,16 +43,25 @@ type SizesClass = new (a: number, b: number, c: number | number[], options: neve
 type CountClass = new (count: number, options: never) => Module;
 type PairClass = new (a: number, b: number, options: never) => Module;
 
-const channels = (type: SizesClass): Recipe["make"] => (call, options) =>
-  new type(call.number("in_channels"), call.number("out_channels"), sizes(call, "kernel_size"), options);
-const counted = (type: CountClass, name: string): Recipe["make"] => (call, options) => new type(call.number(name), options);
-const paired = (type: PairClass, a: string, b: string): Recipe["make"] => (call, options) =>
-  new type(call.number(a), call.number(b), options);
+const channels =
+  (type: SizesClass): Recipe["make"] =>
+  (call, options) =>
+    new type(call.number("in_channels"), call.number("out_channels"), sizes(call, "kernel_size"), options);
+const counted =
+  (type: CountClass, name: string): Recipe["make"] =>
+  (call, options) =>
+    new type(call.number(name), options);
+const paired =
+  (type: PairClass, a: string, b: string): Recipe["make"] =>
+  (call, options) =>
+    new type(call.number(a), call.number(b), options);
 
 const recipes: Readonly<Record<string, Recipe>> = {
   Linear: recipe("in_features, out_features | bias", paired(nn.Linear, "in_features", "out_features")),
-  Bilinear: recipe("in1_features, in2_features, out_features | bias", (call, options) =>
-    new nn.Bilinear(call.number("in1_features"), call.number("in2_features"), call.number("out_features"), options),
+  Bilinear: recipe(
+    "in1_features, in2_features, out_features | bias",
+    (call, options) =>
+      new nn.Bilinear(call.number("in1_features"), call.number("in2_features"), call.number("out_features"), options),
   ),
   Conv1d: recipe(convolution, channels(nn.Conv1d)),
   Conv2d: recipe(convolution, channels(nn.Conv2d)),
@@ -56,7 +69,10 @@ const recipes: Readonly<Record<string, Recipe>> = {
   ConvTranspose1d: recipe(transposed, channels(nn.ConvTranspose1d)),
   ConvTranspose2d: recipe(transposed, channels(nn.ConvTranspose2d)),
   ConvTranspose3d: recipe(transposed, channels(nn.ConvTranspose3d)),
-  Embedding: recipe("num_embeddings, embedding_dim | padding_idx", paired(nn.Embedding, "num_embeddings", "embedding_dim")),
+  Embedding: recipe(
+    "num_embeddings, embedding_dim | padding_idx",
+    paired(nn.Embedding, "num_embeddings", "embedding_dim"),
+  ),
   BatchNorm1d: recipe(batchNorm, counted(nn.BatchNorm1d, "num_features")),
   BatchNorm2d: recipe(batchNorm, counted(nn.BatchNorm2d, "num_features")),
   BatchNorm3d: recipe(batchNorm, counted(nn.BatchNorm3d, "num_features")),
@@ -64,21 +80,29 @@ const recipes: Readonly<Record<string, Recipe>> = {
   InstanceNorm2d: recipe(instanceNorm, counted(nn.InstanceNorm2d, "num_features")),
   InstanceNorm3d: recipe(instanceNorm, counted(nn.InstanceNorm3d, "num_features")),
   GroupNorm: recipe("num_groups, num_channels | eps, affine", paired(nn.GroupNorm, "num_groups", "num_channels")),
-  LayerNorm: recipe("normalized_shape | eps, elementwise_affine, bias", (call, options) =>
-    new nn.LayerNorm(sizes(call, "normalized_shape"), options),
+  LayerNorm: recipe(
+    "normalized_shape | eps, elementwise_affine, bias",
+    (call, options) => new nn.LayerNorm(sizes(call, "normalized_shape"), options),
   ),
-  RMSNorm: recipe("normalized_shape | eps, elementwise_affine", (call, options) =>
-    new nn.RMSNorm(sizes(call, "normalized_shape"), options),
+  RMSNorm: recipe(
+    "normalized_shape | eps, elementwise_affine",
+    (call, options) => new nn.RMSNorm(sizes(call, "normalized_shape"), options),
   ),
   LocalResponseNorm: recipe("size | alpha, beta, k", counted(nn.LocalResponseNorm, "size")),
   PReLU: recipe("num_parameters | init", (call, options) => new nn.PReLU(call.numberOr("num_parameters", 1), options)),
-  Upsample: recipe("| size, scale_factor, mode, align_corners, recompute_scale_factor", (_, options) => new nn.Upsample(options)),
+  Upsample: recipe(
+    "| size, scale_factor, mode, align_corners, recompute_scale_factor",
+    (_, options) => new nn.Upsample(options),
+  ),
   CrossEntropyLoss: recipe(classLoss, (_, options) => new nn.CrossEntropyLoss(options)),
   NLLLoss: recipe("| weight, size_average, ignore_index, reduce, reduction", (_, options) => new nn.NLLLoss(options)),
   MSELoss: recipe("| size_average, reduce, reduction", (_, options) => new nn.MSELoss(options)),
   L1Loss: recipe("| size_average, reduce, reduction", (_, options) => new nn.L1Loss(options)),
   ReLU: recipe("inplace", () => new nn.ReLU()),
-  Flatten: recipe("start_dim, end_dim", (call) => new nn.Flatten(call.numberOr("start_dim", 1), call.numberOr("end_dim", -1))),
+  Flatten: recipe(
+    "start_dim, end_dim",
+    (call) => new nn.Flatten(call.numberOr("start_dim", 1), call.numberOr("end_dim", -1)),
+  ),
   Dropout: recipe("p, inplace", (call) => new nn.Dropout(call.numberOr("p", 0.5))),
   LSTM: recipe(`${recurrent}, proj_size`, paired(nn.LSTM, "input_size", "hidden_size")),
   GRU: recipe(recurrent, paired(nn.GRU, "input_size", "hidden_size")),
@@ -109,7 +133,8 @@ export function makeModule(name: string, args: readonly Arg[], kwargs: Readonly<
   const call = new Call([...found.positional, ...found.options], args, kwargs);
   const options: Record<string, Arg> = {};
   for (const option of found.options) {
-    if (call.has(option) || (call.given(option) && nullable.includes(option))) options[camelCase(option)] = call.arg(option);
+    if (call.has(option) || (call.given(option) && nullable.includes(option)))
+      options[camelCase(option)] = call.arg(option);
   }
   // The names are PyTorch's in camel case; the layers themselves refuse options that they have not.
   return found.make(call, options as never);

@@ -33,7 +33,11 @@ function classOf(table: Readonly<Record<string, unknown>>, name: string): new (.
 }
 
 /** `torch.optim.<name>(params, **kwargs)`, for plain parameters or groups of them. */
-export function makeOptimizer(name: string, params: readonly (Parameter | GroupKeywords)[], kwargs: Keywords): Optimizer {
+export function makeOptimizer(
+  name: string,
+  params: readonly (Parameter | GroupKeywords)[],
+  kwargs: Keywords,
+): Optimizer {
   const groups = params.map((each) => (isGroup(each) ? { ...options(each), params: each.params } : each));
   return new (classOf(optimizers, name))(groups, options(kwargs)) as Optimizer; // all classes of `optim` are optimizers
 }
@@ -46,7 +50,7 @@ function isGroup(each: Parameter | GroupKeywords): each is GroupKeywords {
 export function makeScheduler(name: string, optimizer: Optimizer, kwargs: Keywords): LRScheduler {
   const type = classOf(schedulers, name);
   const { lr_lambda: lambda, schedulers: parts, ...rest } = kwargs;
-  if (lambda !== undefined) return new type(optimizer, formula(String(lambda)), options(rest)) as LRScheduler; // a table
+  if (typeof lambda === "string") return new type(optimizer, formula(lambda), options(rest)) as LRScheduler; // a table
   if (!Array.isArray(parts)) return new type(optimizer, options(rest)) as LRScheduler;
   const made = parts.map((text: unknown) => parseScheduler(String(text), optimizer));
   if (name === "ChainedScheduler") return new type(made, options(rest)) as LRScheduler;
@@ -58,7 +62,10 @@ function parseScheduler(text: string, optimizer: Optimizer): LRScheduler {
   const [name = "", ...pairs] = text.split(/\s+/);
   const kwargs = pairs.map((pair) => {
     const [key = "", value = ""] = pair.split("=");
-    return [key, value === "True" ? true : value === "False" ? false : Number.isNaN(Number(value)) ? value : Number(value)] as const;
+    return [
+      key,
+      value === "True" ? true : value === "False" ? false : Number.isNaN(Number(value)) ? value : Number(value),
+    ] as const;
   });
   return makeScheduler(name, optimizer, Object.fromEntries(kwargs));
 }

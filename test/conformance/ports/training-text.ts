@@ -14,7 +14,8 @@ export type TrainingText = {
   readonly kwargs: Keywords;
   /** Whether weight decay is for tensors of two axes or more only. */
   readonly decaysMatricesOnly: boolean;
-  readonly scheduler: { readonly name: string; readonly kwargs: Keywords; readonly factor?: (step: number) => number } | undefined;
+  readonly scheduler:
+    { readonly name: string; readonly kwargs: Keywords; readonly factor?: (step: number) => number } | undefined;
   /** Largest norm of the gradients; infinite if they are not clipped. */
   readonly clip: number;
 };
@@ -44,7 +45,8 @@ export function parseText(text: string): TrainingText {
     optimizer,
     kwargs: { ...keywords(head), ...(decay === undefined ? {} : { weight_decay: Number(decay) }) },
     decaysMatricesOnly: head.includes("on tensors of 2+ dimensions"),
-    scheduler: schedule === null ? undefined : parseSchedule(text.slice(text.indexOf(schedule[1] ?? "", schedule.index))),
+    scheduler:
+      schedule === null ? undefined : parseSchedule(text.slice(text.indexOf(schedule[1] ?? "", schedule.index))),
     clip: Number(new RegExp(`clip_grad_norm_ (${number})`).exec(text)?.[1] ?? Infinity),
   };
 }

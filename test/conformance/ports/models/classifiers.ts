@@ -33,7 +33,8 @@ class AlexNet extends Module {
   fc3: nn.Linear;
   constructor(w: number, hidden: number, classes: number, lrn: boolean, k: number = 2) {
     super();
-    const norm = (): Layer => (lrn ? new nn.LocalResponseNorm(5, { alpha: 1e-2, beta: 0.75, k: 2 }) : new nn.Identity());
+    const norm = (): Layer =>
+      lrn ? new nn.LocalResponseNorm(5, { alpha: 1e-2, beta: 0.75, k: 2 }) : new nn.Identity();
     const conv = (i: number, o: number, kernel: number, stride: number, padding: number): Layer =>
       new nn.Conv2d(i, o, kernel, { stride, padding });
     this.features = new nn.Sequential(
@@ -76,7 +77,11 @@ class Vgg11Bn extends Module {
     for (const width of [1, "M", 2, "M", 4, 4, "M", 8, 8, "M", 8, 8, "M"] as const) {
       if (width === "M") layers.push(new nn.MaxPool2d(2, { stride: 2 }));
       else {
-        layers.push(new nn.Conv2d(channels, width * w, 3, { padding: 1 }), new nn.BatchNorm2d(width * w), new nn.ReLU());
+        layers.push(
+          new nn.Conv2d(channels, width * w, 3, { padding: 1 }),
+          new nn.BatchNorm2d(width * w),
+          new nn.ReLU(),
+        );
         channels = width * w;
       }
     }

@@ -23,7 +23,11 @@ export class GptBlock extends Module {
   dr: nn.Dropout;
   df: nn.Dropout;
 
-  constructor(d: number, heads: number, { p = 0, approximate = "tanh" }: { p?: number; approximate?: "none" | "tanh" } = {}) {
+  constructor(
+    d: number,
+    heads: number,
+    { p = 0, approximate = "tanh" }: { p?: number; approximate?: "none" | "tanh" } = {},
+  ) {
     super();
     this.h = heads;
     this.approximate = approximate;
@@ -40,7 +44,10 @@ export class GptBlock extends Module {
 
   forward(x: Tensor): Tensor {
     const [B = 0, T = 0, D = 0] = x.shape;
-    const heads = this.qkv.forward(this.ln1.forward(x)).reshape([B, T, 3, this.h, D / this.h]).permute([2, 0, 3, 1, 4]);
+    const heads = this.qkv
+      .forward(this.ln1.forward(x))
+      .reshape([B, T, 3, this.h, D / this.h])
+      .permute([2, 0, 3, 1, 4]);
     const [q, k, v] = heads.unbind(0);
     if (q === undefined || k === undefined || v === undefined) throw new RangeError("three projections");
     const scores = q.matmul(k.transpose(-2, -1)).div(Math.sqrt(D / this.h));
@@ -85,7 +92,9 @@ class DropGpt extends Module {
     this.wte = new nn.Embedding(vocab, d);
     this.wpe = new nn.Embedding(block, d);
     this.drop = new nn.Dropout(p);
-    this.blocks = new nn.ModuleList(Array.from({ length: layers }, () => new GptBlock(d, heads, { p, approximate: "none" })));
+    this.blocks = new nn.ModuleList(
+      Array.from({ length: layers }, () => new GptBlock(d, heads, { p, approximate: "none" })),
+    );
     this.ln_f = new nn.LayerNorm(d);
     this.head = new nn.Linear(d, vocab, { bias: false });
   }
@@ -108,7 +117,9 @@ class TinyBert extends Module {
     this.pos = new nn.Embedding(longest, d);
     this.ln = new nn.LayerNorm(d, { eps: 1e-12 });
     const options = { dimFeedforward: 4 * d, dropout: 0, activation: "gelu", batchFirst: true } as const;
-    this.enc = new nn.ModuleList(Array.from({ length: layers }, () => new nn.TransformerEncoderLayer(d, heads, options)));
+    this.enc = new nn.ModuleList(
+      Array.from({ length: layers }, () => new nn.TransformerEncoderLayer(d, heads, options)),
+    );
     this.head = new nn.Linear(d, vocab);
   }
   forward(idx: Tensor): Tensor {

@@ -39,7 +39,11 @@ export function numbersOf(args: ModelArgs): number[] {
 }
 
 /** The only network of a model, as what its port says it is. */
-export function only<T extends Module>(context: StepContext, type: abstract new (...args: never) => T, name: string = "net"): T {
+export function only<T extends Module>(
+  context: StepContext,
+  type: abstract new (...args: never) => T,
+  name: string = "net",
+): T {
   const net = context.nets[name];
   if (net instanceof type) return net;
   throw new TypeError(`no network ${name} of the expected kind`);

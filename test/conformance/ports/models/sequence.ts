@@ -120,7 +120,10 @@ class TransformerEd extends Module {
     this.out = new nn.Linear(d, vt);
   }
   #positions(n: number): Tensor {
-    const rates = arange(0, this.d, 2).toFloat().mul(-Math.log(10000) / this.d).exp();
+    const rates = arange(0, this.d, 2)
+      .toFloat()
+      .mul(-Math.log(10000) / this.d)
+      .exp();
     const angles = arange(n).unsqueeze(1).toFloat().mul(rates);
     return stack([angles.sin(), angles.cos()], 2).reshape([n, this.d]);
   }
@@ -173,7 +176,11 @@ class TinySsd extends Module {
     super();
     this.k = classes + 1;
     const block = (i: number, o: number, stride: number): nn.Sequential =>
-      new nn.Sequential(new nn.Conv2d(i, o, 3, { stride, padding: 1, bias: false }), new nn.BatchNorm2d(o), new nn.ReLU());
+      new nn.Sequential(
+        new nn.Conv2d(i, o, 3, { stride, padding: 1, bias: false }),
+        new nn.BatchNorm2d(o),
+        new nn.ReLU(),
+      );
     const head = (i: number, o: number): nn.Conv2d => new nn.Conv2d(i, o, 3, { padding: 1 });
     this.base = new nn.Sequential(block(3, c, 2), block(c, 2 * c, 2));
     this.down = block(2 * c, 4 * c, 2);
@@ -185,7 +192,12 @@ class TinySsd extends Module {
     const maps = [first, this.down.forward(first)];
     const heads = (list: nn.ModuleList<nn.Conv2d>, n: number): Tensor =>
       cat(
-        list.map((conv, i) => conv.forward(at(maps, i)).permute([0, 2, 3, 1]).reshape([at(x.shape, 0), -1, n])),
+        list.map((conv, i) =>
+          conv
+            .forward(at(maps, i))
+            .permute([0, 2, 3, 1])
+            .reshape([at(x.shape, 0), -1, n]),
+        ),
         1,
       );
     return [heads(this.loc, 4), heads(this.cls, this.k)];
@@ -252,7 +264,9 @@ export const sequenceSteps: Readonly<Record<string, Step>> = {
     const positive = b("label").gt(0);
     const count = positive.sum().maximum(1);
     const boxes = F.smoothL1Loss(loc, b("box"), { reduction: "none" }).sum(2).where(positive, 0).sum().div(count);
-    const entropy = F.crossEntropy(cls.flatten(0, 1), b("label").flatten(), { reduction: "none" }).reshape(positive.shape);
+    const entropy = F.crossEntropy(cls.flatten(0, 1), b("label").flatten(), { reduction: "none" }).reshape(
+      positive.shape,
+    );
     // The hardest negatives, three times as many as there are positives; rank 0 is the hardest.
     const hardness = entropy.detach().maskedFill(positive, -1);
     const rank = hardness.argsort(1, { descending: true }).argsort(1);
