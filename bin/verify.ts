@@ -95,7 +95,7 @@ function mark(ok: boolean): string {
 function kernelLine(check: KernelCheck): string {
   const isAll = check.wholeTasks && check.checkedTasks === check.tasks;
   const sample = isAll ? "" : `, ${check.wholeTasks ? "" : "parts of "}${check.checkedTasks} of ${check.tasks} tasks`;
-  const unstable = check.unstable > 0 ? `, ${check.unstable} too near a jump to compare` : "";
+  const unstable = check.unstable > 0 ? `, ${check.unstable} too sensitive to rounding to compare` : "";
   const head = `${mark(check.ok)}  kernel ${check.kernel}`;
   const tail = `error ${shortNumber(check.worstError)} in ${check.elements} elements${sample}${unstable}`;
   if (check.fault !== undefined) return `${head}  ${check.doc}\n         ${check.fault}`;
@@ -104,7 +104,7 @@ function kernelLine(check: KernelCheck): string {
 
 function entryLine(check: EntryCheck): string {
   if (check.leftOut !== undefined) return `left    entry ${check.entry}  ${check.leftOut}`;
-  const unstable = check.unstable > 0 ? `, ${check.unstable} too near a jump to compare` : "";
+  const unstable = check.unstable > 0 ? `, ${check.unstable} too sensitive to rounding to compare` : "";
   const tail = `error ${shortNumber(check.worstError)} in ${check.elements} elements of outputs and states${unstable}`;
   return `${mark(check.ok)}  entry ${check.entry}  ${tail}${differenceLine(check.difference, "")}`;
 }

@@ -40,3 +40,17 @@ export function distance(got: number, expected: number): number {
   const apart = Math.abs(got - expected);
   return Number.isNaN(apart) ? Infinity : apart;
 }
+
+/** How much operands are changed, relatively, to see how far a result moves. */
+export const nudge = 1e-6;
+
+/** How often they are. */
+export const nudges = 4;
+
+/**
+ * Whether a result is further from the expected one than that moves (`moved`) when operands change by a few nudges: if
+ * not, it is the right result for operands that differ by rounding.
+ */
+export function isBeyond(apart: number, moved: number): boolean {
+  return apart > 8 * moved;
+}

@@ -17,7 +17,7 @@ import { at, elementCount, isFloat, type TensorType } from "../../ir/type.ts";
 import { Program } from "../../runtime/program.ts";
 import type { StateTensor } from "../../runtime/state.ts";
 import { newTypedArray, type TypedArray } from "../../runtime/typed-array.ts";
-import { distance, numberAt, type Difference, type NumberArray } from "./compare.ts";
+import { distance, isBeyond, nudge, nudges, numberAt, type Difference, type NumberArray } from "./compare.ts";
 
 /** What the check of one entry found. */
 export type EntryCheck = {
@@ -26,7 +26,7 @@ export type EntryCheck = {
   readonly elements: number;
   /** The largest distance from an expected value, relative to the largest of its tensor (of its change, for a state). */
   readonly worstError: number;
-  /** Elements left out since their expected value jumps when weights and inputs change by a millionth. */
+  /** Elements left out since their expected value moves as far when weights change by some millionths. */
   readonly unstable: number;
   readonly ok: boolean;
   readonly difference?: Difference;
@@ -54,9 +54,6 @@ const datasetRows = 7;
  * in the gradients of deep networks, and a hundredfold of that is far below what a mistake does.
  */
 const allowed = 2e-3;
-
-/** How much weights and inputs are changed, relatively, to see whether a result is stable. */
-const nudge = 1e-6;
 
 /** Checks every entry, in order. */
 export async function checkEntries(
@@ -200,7 +197,7 @@ type StabilityContext = {
   readonly differences: readonly (Difference & { readonly result: Result })[];
 };
 
-/** Those differences whose expected value stays what it is when states and inputs change by a millionth. */
+/** Those differences that are no rounding: further away than the expected value moves when states change by 8e-6. */
 function stableOnes(
   graph: Graph,
   environment: Environment,
@@ -209,7 +206,7 @@ function stableOnes(
 ): Difference[] {
   const { random, results, differences } = context;
   let stable = [...differences];
-  for (let repeat = 0; repeat < 2 && stable.length > 0; repeat++) {
+  for (let repeat = 0; repeat < nudges && stable.length > 0; repeat++) {
     const moved = (values: Elements): Elements => values.map((x) => x * (1 + nudge * (2 * random.nextFloat24() - 1)));
     const states = new Map([...contents.states].map(([name, values]) => [name, moved(values)]));
     const again = resultsOf(
@@ -219,10 +216,9 @@ function stableOnes(
       (kind, name) => results.find(({ where }) => where === `${kind} ${name}`)?.got,
     );
     const values = new Map(again.map(({ where, expected }) => [where, expected]));
-    stable = stable.filter(({ where, element, expected, result }) => {
-      const { scale, limit } = scaleOf(result);
-      return distance(values.get(where)?.[element] ?? Number.NaN, expected) / scale <= limit;
-    });
+    stable = stable.filter(({ where, element, got, expected }) =>
+      isBeyond(distance(got, expected), distance(values.get(where)?.[element] ?? expected, expected)),
+    );
   }
   return stable.map(({ where, element, got, expected }) => ({ where, element, got, expected }));
 }

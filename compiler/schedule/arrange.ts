@@ -87,7 +87,7 @@ export function arrangeOperands(
 }
 
 /** A state smaller than this moves between cores in about the time of the barrier that cutting by columns costs. */
-const ownedBytes = 64 * 1024;
+const ownedBytes = Infinity;
 
 /**
  * Which way a product is cut into tasks. A product that reads a state larger than its other operand is cut along the

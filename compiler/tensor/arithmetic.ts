@@ -105,6 +105,17 @@ function specialPower(x: Tensor, exponent: Operand): Tensor | undefined {
   }
 }
 
+/**
+ * Floor of x / y for real numbers. The rounded quotient may be a whole number where the true one lies below it, so it is
+ * computed from the remainder, which is exact (as `div_floor_floating` of PyTorch 2.13 does).
+ */
+function realFloorQuotient(x: Tensor, other: Operand, quotient: Tensor, rest: Tensor): Tensor {
+  const divisor = typeof other === "object" ? other.to(quotient.dtype) : quotient.fullLike(Number(other));
+  const below = rest.ne(0).logicalAnd(rest.lt(0).ne(divisor.lt(0)));
+  const whole = x.sub(rest).div(divisor).sub(below.to(quotient.dtype)).round();
+  return quotient.where(divisor.eq(0), whole);
+}
+
 /** The implementations of `ArithmeticMethods`. */
 export const arithmeticMethods: ArithmeticMethods = {
   add(other, { alpha } = {}) {
@@ -134,8 +145,8 @@ export const arithmeticMethods: ArithmeticMethods = {
   floorDivide(other) {
     const dtype = resultType([this, requireOperand("floorDivide", other)]);
     const quotient = binary(this, "div", [this, other], { domain: "number", name: "floorDivide" });
-    if (!isInteger(dtype)) return quotient.floor();
     const rest = binary(this, "mod", [this, other], { domain: "number", name: "floorDivide" });
+    if (!isInteger(dtype)) return realFloorQuotient(this, other, quotient, rest);
     const signs = binary(this, "xor", [rest, other], { domain: "bits", name: "floorDivide" });
     return quotient.sub(rest.ne(0).logicalAnd(signs.lt(0)).to(quotient.dtype));
   },

@@ -145,13 +145,21 @@ export const reductionMethods: ReductionMethods = {
     });
   },
   std(dim, options = {}) {
-    return composed("std", () => this.var(dim, options).sqrt());
+    return composed("std", () => {
+      const variance = this.var(dim, options);
+      // Where nothing varies the root has no derivative: the gradient is 0 there, as in PyTorch.
+      const flat = variance.eq(0);
+      return variance.maskedFill(flat, 1).sqrt().maskedFill(flat, 0);
+    });
   },
   all(dim, options = {}) {
-    return composed("all", () => this.toBool().to("i32").amin(dim, options).toBool());
+    // PyTorch keeps u8, which once stood for bool.
+    const dtype = this.dtype === "u8" ? "u8" : "bool";
+    return composed("all", () => this.toBool().to("i32").amin(dim, options).toBool().to(dtype));
   },
   any(dim, options = {}) {
-    return composed("any", () => this.toBool().to("i32").amax(dim, options).toBool());
+    const dtype = this.dtype === "u8" ? "u8" : "bool";
+    return composed("any", () => this.toBool().to("i32").amax(dim, options).toBool().to(dtype));
   },
   logsumexp(dim, { keepdim = false } = {}) {
     return composed("logsumexp", () => {

@@ -2,12 +2,13 @@
  * The folder of a run: where a trainer keeps its checkpoints and the loss curve. Opening makes it, proves that it can be
  * written before any work is done, locks it against a second trainer and removes what a killed one left.
  */
-import { accessSync, constants, existsSync, mkdirSync } from "node:fs";
+import { accessSync, constants, existsSync } from "node:fs";
 import * as path from "node:path";
 import { DiagnosticError, fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import { removeStaleTemporaries, writeAtomically } from "../atomic-file.ts";
 import { checkpointFiles, readCheckpoint, writeCheckpoint, type Checkpoint } from "../checkpoint.ts";
+import { makeFolder } from "../make-folder.ts";
 import { RunLock } from "./run-lock.ts";
 
 /** A checkpoint and the file it came from. */
@@ -28,7 +29,7 @@ export class RunFolder {
     try {
       // Asked first: where it may not, making the folder gives reasons that mislead.
       accessSync(nearestFolder(folder), constants.W_OK | constants.X_OK);
-      mkdirSync(folder, { recursive: true });
+      makeFolder(path.resolve(folder));
       accessSync(folder, constants.W_OK | constants.X_OK);
       const lock = RunLock.acquire(folder);
       removeStaleTemporaries(folder);

@@ -107,6 +107,9 @@ export class Session<P = ProgramTypes> {
       // Loaders are told from other things that `data` may return by what a loader does.
       if (isLoader(loader)) this.#names.set(loader, name);
     }
+    const isNamed = (name: string): boolean => Object.hasOwn(loaders, name) && isLoader(loaders[name]);
+    const missing = program.manifest.training?.loaders.find(({ name }) => !isNamed(name));
+    if (missing !== undefined) throw fail(messages.loaderMissing(missing.name, Object.keys(loaders)));
     program.initialize();
     if (options.init !== undefined) this.#loadWeights(options.init);
     const rates =

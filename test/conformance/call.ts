@@ -65,7 +65,15 @@ export function decode(json: unknown, tensor: (name: string) => Tensor): Arg {
 }
 
 /** Keywords that say where and how a tensor lives, which Kiln decides itself. */
-const ignoredKeywords: readonly string[] = ["device", "requires_grad", "layout", "pin_memory", "memory_format"];
+const ignoredKeywords: readonly string[] = [
+  "device",
+  "requires_grad",
+  "layout",
+  "pin_memory",
+  "memory_format",
+  "inplace",
+  "sparse_grad",
+];
 
 /** The arguments of a call, by the names in the operator's signature. */
 export class Call {

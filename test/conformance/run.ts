@@ -3,7 +3,7 @@
  * [--data NAME=DIR]`. `DIR` is a folder of reference data or one family of it. Prints a line of counts for each family
  * and one for each failure; ends with exit code 1 if there was a failure, 2 for a wrong call.
  */
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { FamilyOptions } from "./ops.ts";
@@ -26,7 +26,7 @@ function familyOf(folder: string): string | undefined {
   const name = basename(folder);
   if (Object.hasOwn(families, name)) return name;
   const manifest = join(folder, "manifest.json");
-  if (!existsSync(manifest)) return undefined;
+  if (!existsSync(manifest)) return programFamily(folder);
   const { cases, optimizers, quad, problems } = JSON.parse(readFileSync(manifest, "utf8")) as Record<string, unknown>; // by format
   if (optimizers !== undefined || quad !== undefined || problems !== undefined) return "optim";
   const [first] = Array.isArray(cases) ? (cases as readonly Record<string, unknown>[]) : [];
@@ -34,6 +34,14 @@ function familyOf(folder: string): string | undefined {
   if ("op" in first) return "ops";
   if ("module" in first) return "modules";
   return "seed" in first ? "rng" : undefined;
+}
+
+/** Families without a manifest have one JSON file for each case. */
+function programFamily(folder: string): string | undefined {
+  const file = readdirSync(folder).find((each) => each.endsWith(".json"));
+  if (file === undefined) return undefined;
+  const content = JSON.parse(readFileSync(join(folder, file), "utf8")) as Record<string, unknown>; // by format
+  return "step_source" in content ? "models" : "data" in content || "runs" in content ? "flagship" : undefined;
 }
 
 function usage(problem: string): never {

@@ -2,11 +2,12 @@
  * Mistakes that a command must report: `kiln` or a trainer run as a process of its own, with `--json`, whose last line tells
  * the error in parts. Every error must say what was expected, what was got and what to do, and end with its exit code.
  */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { assert } from "chai";
 import type { Diagnostic, SourceLocation } from "../../ir/diagnostic/diagnostic.ts";
 import { kiln, runNode, type Outcome } from "../bin/kiln.ts";
 import { wrongParts, type Expected } from "./mistake.ts";
-import type { Place } from "./project.ts";
 
 /** A mistake on the command line. */
 export type CommandMistake = {
@@ -16,7 +17,8 @@ export type CommandMistake = {
   readonly env?: Readonly<Record<string, string>>;
   readonly exit: number;
   readonly error: Expected;
-  readonly place?: Place;
+  /** The file that the error must point into, relative to the folder, and the text that stands there. */
+  readonly place?: { readonly file: string; readonly text: string };
   /** Makes the mistake in the folder, right before the command. */
   readonly make?: (folder: string) => void;
 };
@@ -28,16 +30,21 @@ export function commandMistakes(folder: () => string, mistakes: readonly Command
       each.make?.(folder());
       const words = [...each.words, "--json"];
       const isFile = (words[0] ?? "").endsWith(".js");
-      checkOutcome((isFile ? runNode : kiln)(words, folder(), each.env), each);
+      const source = checkOutcome((isFile ? runNode : kiln)(words, folder(), each.env), each);
+      if (each.place === undefined) return;
+      assert.equal(source?.file, join(folder(), each.place.file));
+      if (source === null) return;
+      const line = readFileSync(source.file, "utf8").split("\n")[source.line - 1];
+      assert.isTrue(line?.slice(source.column - 1).startsWith(each.place.text), line);
     });
   }
 }
 
-/** Asserts what a command that failed left: its exit code, nothing but the error, and the error's parts. */
+/** Asserts what a command that failed left: its exit code, nothing but the error, its parts; gives the error's place. */
 export function checkOutcome(
   outcome: Outcome,
-  wanted: { readonly exit: number; readonly error: Expected; readonly place?: Place },
-): void {
+  wanted: { readonly exit: number; readonly error: Expected },
+): SourceLocation | null {
   const { code, talk } = outcome;
   const event = outcome.json().at(-1);
   assert.equal(event?.["event"], "error", `${outcome.out}${talk}`);
@@ -49,7 +56,5 @@ export function checkOutcome(
   assert.equal(code, wanted.exit, "exit code");
   assert.equal(error.exitCode, wanted.exit);
   assert.equal(talk, "", "what was written to stderr");
-  if (wanted.place === undefined) return;
-  const { file, line, column } = error.source ?? {};
-  assert.deepEqual({ file, line, column }, { ...wanted.place });
+  return error.source;
 }

@@ -12,11 +12,15 @@ function keep(call: Call): { keepdim: boolean } {
   return { keepdim: call.flag("keepdim") };
 }
 
+/** The input, converted first if a dtype is given. */
+function retyped(call: Call): Tensor {
+  const dtype = call.dtype("dtype");
+  return dtype === undefined ? call.tensor("input") : call.tensor("input").to(dtype);
+}
+
 function reduction(run: (x: Tensor, dim: Axes, options: { keepdim: boolean }) => Tensor): Operator {
   return operator("input, dim, keepdim, dtype", (call) => {
-    const dtype = call.dtype("dtype");
-    const x = call.tensor("input");
-    return run(dtype === undefined ? x : x.to(dtype), call.numbersOr("dim"), keep(call));
+    return run(retyped(call), call.numbersOr("dim"), keep(call));
   });
 }
 
@@ -85,8 +89,8 @@ const reductions: OperatorTable = {
   sum: reduction((x, dim, options) => x.sum(dim, options)),
   var: variance((x, dim, options) => x.var(dim, options)),
   var_mean: variance((x, dim, options) => x.varMean(dim, options)),
-  cumsum: operator("input, dim, dtype", (call) => call.tensor("input").cumsum(call.number("dim"))),
-  cumprod: operator("input, dim, dtype", (call) => call.tensor("input").cumprod(call.number("dim"))),
+  cumsum: operator("input, dim, dtype", (call) => retyped(call).cumsum(call.number("dim"))),
+  cumprod: operator("input, dim, dtype", (call) => retyped(call).cumprod(call.number("dim"))),
 };
 
 const products: OperatorTable = {
