@@ -38,7 +38,7 @@ export function peerPython(): string | undefined {
   if (python !== undefined && python !== "") return python;
   console.error(
     "PEERS SKIPPED: KILN_PEER_PYTHON is not set. Set it to a Python with torch, such as venv/bin/python after\n" +
-      "  python3 -m venv venv && venv/bin/pip install torch==2.13.0 numpy --index-url https://download.pytorch.org/whl/cpu",
+      "  python3 -m venv venv && venv/bin/pip install torch==2.13.0 numpy",
   );
   return undefined;
 }

@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, constants, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import type { Manifest, ManifestTraining } from "../ir/artifact/manifest.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
@@ -138,7 +138,7 @@ export async function writeArtifact(given: string, manifest: Manifest, files: Ar
  * Refuses a place for an artifact whose contents are not ours to replace: a file, or a folder that holds other things than
  * an artifact. Called before the work begins, too, so that a mistake is found at once.
  *
- * @throws UserError K1607.
+ * @throws UserError K1607, or K3090 where nothing can be made.
  */
 export async function checkOutput(folder: string): Promise<void> {
   let names: string[];
@@ -147,11 +147,24 @@ export async function checkOutput(folder: string): Promise<void> {
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "ENOTDIR" && existsSync(folder)) throw fail(messages.outputTaken(folder, "a file"));
-    return; // not there, or not to be read: writing will tell
+    await checkAbove(folder);
+    return;
   }
   if (names.length === 0 || (names.includes("manifest.json") && (await isArtifact(join(folder, "manifest.json")))))
     return;
   throw fail(messages.outputTaken(folder, `a folder with ${names.toSorted().slice(0, 3).join(", ")}`));
+}
+
+/** Checks that the nearest folder above one that is not there may be written. @throws UserError K3090. */
+async function checkAbove(given: string): Promise<void> {
+  let folder = resolve(given);
+  while (!existsSync(folder)) folder = dirname(folder);
+  try {
+    await access(folder, constants.W_OK);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw fail(messages.artifactNotWritable(given, reason), undefined, error);
+  }
 }
 
 /** Whether a manifest is one of ours, of any version. */

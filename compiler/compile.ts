@@ -104,6 +104,7 @@ function describeLoaders(definition: TrainingDefinition, root: string): LoaderDe
       throw fail(messages.asyncInTrace("data()"));
     }
     if (typeof loaders !== "object" || loaders === null) throw fail(messages.noTrainLoader([]));
+    if (Object.hasOwn(loaders, "__proto__")) throw fail(messages.reservedName("loader", "__proto__"));
     return Object.fromEntries(
       Object.entries(loaders).map(([name, loader]) => [name, describeLoader(loader, `data().${name}`)]),
     );

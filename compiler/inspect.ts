@@ -6,7 +6,7 @@ import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { manifestSchema, type Manifest } from "../ir/artifact/manifest.ts";
-import { fail } from "../ir/diagnostic/diagnostic.ts";
+import { fail, printable } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { entryLabel } from "../ir/program.ts";
 import { formatType } from "../ir/type.ts";
@@ -134,13 +134,13 @@ function overview(manifest: Manifest, report: Report): string {
   const parameters = manifest.state.values.filter(({ role }) => role === "parameter");
   const count = parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const lines = [
-    `${manifest.name}: ${parameters.length} parameters, ${count} values; ${report.kernels.length} kernels; made by kiln ${manifest.kiln}: ${manifest.command}`,
+    `${printable(manifest.name)}: ${parameters.length} parameters, ${count} values; ${report.kernels.length} kernels; made by kiln ${manifest.kiln}: ${printable(manifest.command)}`,
   ];
   for (const entry of report.entries) {
     const total = entry.launches.reduce((sum, { flops }) => sum + flops, 0);
     lines.push(
       "",
-      `${entryLabel(entry)}: ${entry.launches.length} launches in ${entry.phases} phases, ${(total / 1e6).toFixed(2)} MFLOP, arena ${kilobytes(entry.arenaBytes)}`,
+      `${printable(entryLabel(entry))}: ${entry.launches.length} launches in ${entry.phases} phases, ${(total / 1e6).toFixed(2)} MFLOP, arena ${kilobytes(entry.arenaBytes)}`,
       table(
         ["phase", "kernel", "tasks", "MFLOP", "KB", "us (predicted)", "computes"],
         entry.launches.map((launch) => [
@@ -167,7 +167,8 @@ function kilobytes(bytes: number): string {
 }
 
 /** Columns padded to the widest cell; numbers to the right. */
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+function table(head: readonly string[], texts: readonly (readonly string[])[]): string {
+  const rows = texts.map((row) => row.map(printable));
   const widths = head.map((cell, column) => Math.max(cell.length, ...rows.map((row) => (row[column] ?? "").length)));
   const isNumber = head.map((_, column) => rows.every((row) => /^[0-9.]+$/.test(row[column] ?? "")));
   return [head, ...rows]
@@ -243,7 +244,7 @@ async function showKernel(folder: string, report: Report, name: string): Promise
   );
   const loops = section(await readText(folder, "ir/kernels.loop"), new RegExp(`^kernel ${name}\\b`));
   const source = section(await sources(folder), new RegExp(`^void \\w*${name}\\(`));
-  return [`${name}: ${kernel.doc}`, ...uses, "", loops, "", source, ""].join("\n");
+  return [`${name}: ${printable(kernel.doc)}`, ...uses, "", loops, "", source, ""].join("\n");
 }
 
 /** The lines from the one that matches to the closing brace at the margin. */

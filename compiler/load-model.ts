@@ -5,7 +5,7 @@
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { register } from "node:module";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { DiagnosticError, fail, type SourceLocation } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
@@ -26,6 +26,7 @@ export type LoadedModel = {
 export async function loadModel(path: string): Promise<LoadedModel> {
   const file = findModel(resolve(path));
   const root = dirname(file);
+  if (sep === "/" && file.includes("\\")) throw fail(messages.backslashInPath(file));
   stripTypes();
   const exported = await importModel(file, root);
   const definition = exported["default"];

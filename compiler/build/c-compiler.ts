@@ -5,7 +5,7 @@
  */
 import { readFile, rm, stat } from "node:fs/promises";
 import { arch, cpus } from "node:os";
-import { delimiter, isAbsolute, join } from "node:path";
+import { delimiter, isAbsolute, join, resolve } from "node:path";
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import { badMarch, compilerFailed, compilerTimedOut, noCompiler } from "../../ir/diagnostic/messages.ts";
 import { at } from "../../ir/type.ts";
@@ -64,7 +64,8 @@ async function locate(name: string): Promise<string | undefined> {
   const endings = process.platform === "win32" ? ["", ".exe"] : [""];
   for (const folder of folders) {
     for (const ending of endings) {
-      const path = folder === "" ? name + ending : join(folder, name + ending);
+      // Absolute, since the compiler is run in a folder of its own.
+      const path = resolve(folder, name + ending);
       const found = await stat(path).catch(() => undefined);
       if (found?.isFile() === true) return path;
     }

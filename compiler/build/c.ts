@@ -96,7 +96,7 @@ async function link(cache: Cache, compiler: CCompiler, files: readonly CFile[], 
     );
     const objects = sources.map(({ file }) => objectName(file));
     await runCompiler(compiler, folder, ["-shared", "-o", "program.so", ...objects, ...linkFlags()]);
-    const library = await readFile(join(folder, "program.so"));
+    const library = await readOutput(compiler, join(folder, "program.so"));
     await keep(cache, name, library);
     return { library, cached: false };
   } finally {
@@ -133,7 +133,17 @@ async function compileObject(
   if (known !== undefined) return writeBuildFile(join(folder, object), known);
   const flags = [...common, `-frandom-seed=${file.name}`, ...file.flags];
   await runCompiler(compiler, folder, [...flags, "-c", "-o", object, file.name]);
-  await keep(cache, key, await readFile(join(folder, object)));
+  await keep(cache, key, await readOutput(compiler, join(folder, object)));
+}
+
+/** What a compiler that reported success has written. */
+async function readOutput(compiler: CCompiler, path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw fail(compilerFailed(compiler.file, "success, but its output cannot be read", reason), undefined, error);
+  }
 }
 
 async function runCompiler(compiler: CCompiler, folder: string, args: readonly string[]): Promise<void> {

@@ -15,20 +15,13 @@ const widestTile = 3;
 /** Tasks that are enough to keep a machine busy. */
 const enoughTasks = 8;
 
-/** Panels that a vector axis is cut into at least, where the panels are the tasks. */
-const fewestPanels = 4;
-
 /** Emits the tiles of some rows. */
 type EmitRows = (rows: Rows, scope: Scope) => void;
 
 /** Panels of a vector axis: balanced, so that no panel is much narrower than the others. */
 export function panelsOf(extent: number, lanes: number): Panel[] {
   const vectors = Math.ceil(extent / lanes);
-  return panelsIn(extent, lanes, Math.ceil(vectors / widestTile));
-}
-
-function panelsIn(extent: number, lanes: number, count: number): Panel[] {
-  const vectors = Math.ceil(extent / lanes);
+  const count = Math.ceil(vectors / widestTile);
   const panels: Panel[] = [];
   for (let i = 0, first = 0; i < count; i++) {
     const width = Math.floor((vectors * (i + 1)) / count) - first;
@@ -41,17 +34,6 @@ function panelsIn(extent: number, lanes: number, count: number): Panel[] {
     first += width;
   }
   return panels;
-}
-
-/** Equal panels that can be the tasks of a kernel, if the axis divides into enough of them. */
-export function taskPanels(extent: number, lanes: number): Panel | undefined {
-  const vectors = Math.ceil(extent / lanes);
-  const least = Math.max(Math.ceil(vectors / widestTile), Math.min(vectors, fewestPanels));
-  for (let count = least; count <= vectors; count++) {
-    const [panel, ...others] = panelsIn(extent, lanes, count);
-    if (panel !== undefined && others.length === 0 && panel.repeat > 1) return panel;
-  }
-  return undefined;
 }
 
 /**
@@ -74,10 +56,8 @@ export function rowLoopsOf(free: readonly Loop[], vectorAccess: Affine, mostRows
 
 /** Builds the loops of a kernel; the axis that is cut into tasks. `free`: the loops of the result but the vector axis. */
 export function buildLoops(tile: Tile, free: readonly Loop[]): TaskAxis {
-  const { draft, rowLoops, plan, lanes } = tile;
+  const { draft, rowLoops } = tile;
   const outer = free.filter((loop) => !rowLoops.includes(loop));
-  const panel = plan.split === "columns" ? taskPanels(plan.vector.extent, lanes) : undefined;
-  if (panel !== undefined) return columnTasks(tile, outer, panel);
   const rows = rowCount(tile);
   const rowTasks: TaskAxis = { extent: rows, tasks: Math.min(Math.ceil(rows / 8), cut(rows).tasks) };
   const taskLoop = taskLoopOf(outer, rowLoops.length === 1 ? rowTasks.tasks : 1);
@@ -89,24 +69,30 @@ export function buildLoops(tile: Tile, free: readonly Loop[]): TaskAxis {
     });
     return single;
   }
+  const [first, ...inner] = outer;
+  if (first !== undefined) return jointTasks(tile, first, inner, rowTasks);
   overPanels(tile, draft.root, (scope, emit) => {
-    overLoops(tile, outer, scope, (inner) => {
-      overTasks(draft.writer, rowTasks, inner, (body, task) => rowTask(tile, rowTasks, task, body, emit));
-    });
+    overTasks(draft.writer, rowTasks, scope, (body, task) => rowTask(tile, rowTasks, task, body, emit));
   });
   return rowTasks;
 }
 
-/** Each task has some columns of all rows: what it reads and writes of the vector operand's side is its own in every step. */
-function columnTasks(tile: Tile, outer: readonly Loop[], panel: Panel): TaskAxis {
+/** Tasks that are a block of rows in one iteration of an outer loop: the iterations one after the other, each in blocks. */
+function jointTasks(tile: Tile, outer: Loop, inner: readonly Loop[], rowTasks: TaskAxis): TaskAxis {
   const { writer, root } = tile.draft;
-  const axis: TaskAxis = { extent: panel.repeat, tasks: panel.repeat };
-  const emit: EmitRows = (rows, scope) => {
+  const tasks = outer.extent * rowTasks.tasks;
+  const axis: TaskAxis = { extent: tasks, tasks };
+  overPanels(tile, root, (scope, emit) => {
     overTasks(writer, axis, scope, (body, task) => {
-      emitTile(tile, panel, scalar("mul", task, int(panel.columns)), rows, body);
+      const end = scalar("add", scalar("div", task, int(rowTasks.tasks)), int(1));
+      const range = { min: 0, max: outer.extent - 1 };
+      const fill = (next: Scope): void => {
+        const block = writer.bind(next, scalar("mod", task, int(rowTasks.tasks)), "block");
+        overLoops(tile, inner, next, (innermost) => rowTask(tile, rowTasks, block, innermost, emit));
+      };
+      writer.loop(outer.name, scalar("div", task, int(rowTasks.tasks)), end, fill, body, { range });
     });
-  };
-  overLoops(tile, outer, root, (inner) => overTiles(tile, inner, emit));
+  });
   return axis;
 }
 
@@ -169,7 +155,7 @@ function rowTask(tile: Tile, axis: TaskAxis, task: Expr, scope: Scope, emit: Emi
   const { writer } = tile.draft;
   const begin = writer.bind(scope, rowBegin(axis, task), "m");
   const name = nameOfVariable(begin);
-  writer.ranges.set(name, { min: 0, max: axis.extent - 1 });
+  if (begin.kind === "variable") writer.ranges.set(name, { min: 0, max: axis.extent - 1 });
   const most = Math.ceil(axis.extent / axis.tasks);
   writer.rows.set(name, most);
   if (axis.extent % axis.tasks === 0) {

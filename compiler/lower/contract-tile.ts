@@ -26,8 +26,6 @@ export type ContractPlan = {
   readonly vectorOperand: PlacedOperand;
   /** Read one element at a time. */
   readonly scalarOperand: PlacedOperand;
-  /** Which way the work is cut into tasks where there is a choice: by rows of the tile, or by panels of vectors. */
-  readonly split: "rows" | "columns";
 };
 
 /** A panel of neighbouring vectors: `columns` valid elements from `begin` on, in `vectors` registers a row. */

@@ -45,6 +45,5 @@ function lowerProduct(group: Group, context: LowerContext, schedule: Schedule): 
     vector,
     vectorOperand: { placed: vectorPlaced, buffer: vectorBuffer },
     scalarOperand: { placed: scalarPlaced, buffer: scalarBuffer },
-    split: choice.split,
   });
 }

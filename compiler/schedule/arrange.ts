@@ -4,17 +4,15 @@
  * that undoes it and costs nothing. Returns the graph with these copies and the values that must now be stored.
  */
 import type { Graph, Node } from "../../ir/graph.ts";
-import { at, byteLength, rowMajorStrides } from "../../ir/type.ts";
+import { at, rowMajorStrides } from "../../ir/type.ts";
 import { mapGraph, type MapContext } from "../passes/map-graph.ts";
 import {
   accessOf,
   chooseVector,
   contractionOf,
   placeOperand,
-  soleAxis,
   type Placed,
   type Side,
-  type VectorChoice,
   type Vectors,
 } from "./contraction.ts";
 import { hasPlace, isProduct, operandsOf, writtenProducts, type WrittenProduct } from "./layout.ts";
@@ -32,8 +30,8 @@ export type Arranged = {
   readonly vector: ReadonlyMap<Node, VectorUse>;
 };
 
-/** How a product uses its vector axis. `split`: see `splitOf`. */
-export type VectorUse = { readonly side: Side; readonly loop: string; readonly split: "rows" | "columns" };
+/** How a product uses its vector axis. */
+export type VectorUse = { readonly side: Side; readonly loop: string };
 
 /** Arranges the operands of all products of a graph. `stateStrides` gives the layout of a state. */
 export function arrangeOperands(
@@ -44,13 +42,8 @@ export function arrangeOperands(
   const stored = new Set<Node>();
   const vector = new Map<Node, VectorUse>();
   const copies = new Map<string, Node>();
-  const owned = new Map<string, number>();
-  const results = new Map<Node, WrittenProduct[]>();
-  for (const result of writtenProducts(graph)) {
-    const list = results.get(result.product) ?? [];
-    list.push(result);
-    results.set(result.product, list);
-  }
+  const results = new Map<Node, WrittenProduct>();
+  for (const result of writtenProducts(graph)) if (!results.has(result.product)) results.set(result.product, result);
   const stridesOf: StridesOf = (place) =>
     place.op === "read" ? stateStrides(String(place.attrs["state"])) : rowMajorStrides(place.type.shape);
 
@@ -58,10 +51,9 @@ export function arrangeOperands(
     if (!isProduct(node)) return undefined;
     const c = contractionOf(node);
     const [lhs, rhs] = operandsOf(node);
-    const written = results.get(node) ?? [];
-    const [first] = written;
+    const result = results.get(node);
     const outStrides =
-      first?.axes.map((axis) => at(stateStrides(first.state), axis)) ?? rowMajorStrides(node.type.shape);
+      result?.axes.map((axis) => at(stateStrides(result.state), axis)) ?? rowMajorStrides(node.type.shape);
     const operands = { lhs, rhs, lhsStrides: stridesOf(lhs.place), rhsStrides: stridesOf(rhs.place), outStrides };
     const choice = chooseVector(c, operands, vectors);
     const inputs = (["lhs", "rhs"] as const).map((side, i) => {
@@ -77,44 +69,10 @@ export function arrangeOperands(
       return context.renewed(input);
     });
     const product = context.append(node.op, inputs, node.attrs);
-    if (choice !== undefined) {
-      const split = splitOf(node, choice, { lhs, rhs }, written, owned);
-      vector.set(product, { side: choice.side, loop: choice.loop.name, split });
-    }
+    if (choice !== undefined) vector.set(product, { side: choice.side, loop: choice.loop.name });
     return product;
   });
   return { graph: mapped.graph, stored, vector };
-}
-
-/** A state smaller than this moves between cores in about the time of the barrier that cutting by columns costs. */
-const ownedBytes = Infinity;
-
-/**
- * Which way a product is cut into tasks. A product that reads a state larger than its other operand is cut along the
- * state's columns: every thread then reads its own part of the state, and only the smaller operand is read by all. The
- * product that updates this state is cut the same way, so that each part of the state stays with one core from step to
- * step. All others are cut by rows, which keeps a chain of row-wise kernels on one thread. `owned` collects the axis
- * along which each state is cut.
- */
-function splitOf(
-  node: Node,
-  choice: VectorChoice,
-  operands: { readonly lhs: Placed; readonly rhs: Placed },
-  written: readonly WrittenProduct[],
-  owned: Map<string, number>,
-): "rows" | "columns" {
-  const c = contractionOf(node);
-  if (written.length > 0) {
-    const axis = c.outIndex.findIndex((i) => i.kind === "variable" && i.name === choice.loop.name);
-    return axis >= 0 && written.some(({ state, axes }) => owned.get(state) === axes[axis]) ? "columns" : "rows";
-  }
-  const [mine, other] = choice.side === "lhs" ? [operands.lhs, operands.rhs] : [operands.rhs, operands.lhs];
-  const axis = soleAxis(mine, choice.loop, c.ranges);
-  if (mine.place.op !== "read" || choice.copyAxis !== undefined || axis === undefined) return "rows";
-  const bytes = byteLength(mine.place.type);
-  if (bytes < ownedBytes || bytes <= byteLength(other.place.type)) return "rows";
-  owned.set(String(mine.place.attrs["state"]), axis);
-  return "columns";
 }
 
 /** A stored copy of a value with `axis` innermost, and the value restored from it. One copy serves all products. */

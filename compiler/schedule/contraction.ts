@@ -178,7 +178,7 @@ export function chooseVector(c: Contraction, operands: Operands, vectors: Vector
 }
 
 /** The axis of a place along which a loop steps one element at a time, alone. */
-export function soleAxis(placed: Placed, loop: Loop, ranges: Ranges): number | undefined {
+function soleAxis(placed: Placed, loop: Loop, ranges: Ranges): number | undefined {
   const axes = placed.index.flatMap((i, axis) => {
     const coefficient = affine(i, ranges)?.coefficients.get(loop.name);
     return coefficient === undefined ? [] : [{ axis, coefficient }];

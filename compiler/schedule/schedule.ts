@@ -10,6 +10,7 @@ import { nameLeafResults } from "../passes/map-graph.ts";
 import { arrangeOperands, type Arranged } from "./arrange.ts";
 import type { Vectors } from "./contraction.ts";
 import { formGroups, isBoundary, type Group, type Grouping } from "./group.ts";
+import { splitReductions } from "./split-reduction.ts";
 import { isElementwise, isHeavy, isInlinable } from "./reach.ts";
 
 /** A scheduled graph. */
@@ -50,7 +51,8 @@ export function scheduleGraph(
   stateStrides: (state: string) => readonly number[],
   vectors: Vectors,
 ): Schedule {
-  const arranged = arrangeOperands(nameLeafResults(graph), stateStrides, vectors);
+  const prepared = splitReductions(nameLeafResults(graph), stateStrides, vectors);
+  const arranged = arrangeOperands(prepared, stateStrides, vectors);
   const required = new Set(arranged.stored);
   for (const { value } of [...arranged.graph.outputs, ...arranged.graph.writes])
     if (isInlinable(value)) required.add(value);

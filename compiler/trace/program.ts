@@ -108,6 +108,7 @@ function namedResults(entry: string, results: unknown): [string, Tensor][] {
   if (isTensor(results)) return [["output", results]];
   if (typeof results !== "object" || results === null) throw fail(messages.badResults(entry, typeof results));
   return Object.entries(results).map(([key, value]): [string, Tensor] => {
+    if (key === "__proto__") throw fail(messages.reservedName("result", key));
     if (!isTensor(value)) throw fail(messages.badResult(entry, key, typeof value));
     return [Array.isArray(results) ? `output${key}` : key, value];
   });

@@ -1883,3 +1883,21 @@ export function outputTaken(folder: string, got: string): Diagnostic {
     hint: "Nothing was changed. Choose another folder with --out, or remove what is there.",
   });
 }
+
+/** A result or a loader has a name that JavaScript keeps for itself. */
+export function reservedName(kind: string, name: string): Diagnostic {
+  return user("K1608", `a ${kind} cannot be named \`${printable(name)}\``, {
+    expected: "another name",
+    got: printable(name),
+    hint: `Rename the ${kind}: JavaScript gives this name a meaning of its own.`,
+  });
+}
+
+/** The path of a model has a character that Node imports nothing from. */
+export function backslashInPath(path: string): Diagnostic {
+  return user("K1609", "Node cannot import a file whose path has a backslash", {
+    expected: "a path without backslashes",
+    got: printable(path),
+    hint: "Rename the folder or the file.",
+  });
+}

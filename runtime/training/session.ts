@@ -5,6 +5,7 @@
  */
 import * as path from "node:path";
 import type { ManifestEntry } from "../../ir/artifact/manifest.ts";
+import { describe } from "../../ir/data/description.ts";
 import { fail, invariant } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import { defaultGenerator } from "../../ir/random/default.ts";
@@ -110,6 +111,7 @@ export class Session<P = ProgramTypes> {
     const isNamed = (name: string): boolean => Object.hasOwn(loaders, name) && isLoader(loaders[name]);
     const missing = program.manifest.training?.loaders.find(({ name }) => !isNamed(name));
     if (missing !== undefined) throw fail(messages.loaderMissing(missing.name, Object.keys(loaders)));
+    if (resumed !== undefined) checkData(resumed, loaders["train"]);
     program.initialize();
     if (options.init !== undefined) this.#loadWeights(options.init);
     const rates =
@@ -407,4 +409,15 @@ export class Session<P = ProgramTypes> {
     if (loader === undefined) throw fail(messages.loaderMissing("given to the session", [...this.#names.values()]));
     return this.#names.get(loader) ?? "loader";
   }
+}
+
+/** Throws a `UserError` (K3210) if a pass is to go on over other data than it began with. */
+function checkData({ file, checkpoint }: FoundCheckpoint, loader: unknown): void {
+  const { loader: saved } = checkpoint.progress;
+  if (saved === null || !isLoader(loader)) return;
+  const { samples, batchSize } = loader[describe]();
+  if (samples === saved.samples && batchSize === saved.batchSize) return;
+  const text = (size: { readonly samples: number; readonly batchSize: number }): string =>
+    `${size.samples} samples in batches of ${size.batchSize}`;
+  throw fail(messages.dataChangedSinceCheckpoint(file, text(saved), text({ samples, batchSize })));
 }

@@ -91,6 +91,8 @@ async function main(): Promise<void> {
     results.push(result);
     for (const each of result.cases)
       if (each.status === "failed") process.stdout.write(`${failureLine(family, each)}\n`);
+    for (const { status, id, detail } of result.cases)
+      if (status === "passed" && detail !== undefined) process.stdout.write(`passed ${family} ${id} (${detail})\n`);
     for (const line of unsupportedLines(family, result.cases)) process.stdout.write(`${line}\n`);
     process.stdout.write(`${summary(result)}\n`);
   }

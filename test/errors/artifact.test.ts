@@ -33,17 +33,30 @@ const damages: readonly Damage[] = [
       bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] ?? 0) ^ 255;
       writeFileSync(file, bytes);
     },
-    error: { code: "K3003", what: "program.so", expected: "SHA-256", got: /[0-9a-f]{64}/, hint: "Compile the model again" },
+    error: {
+      code: "K3003",
+      what: "program.so",
+      expected: "SHA-256",
+      got: /[0-9a-f]{64}/,
+      hint: "Compile the model again",
+    },
   },
   {
     mistake: "kernels cut short",
-    change: (folder) => writeFileSync(join(folder, "program.so"), readFileSync(join(folder, "program.so")).subarray(0, 100)),
+    change: (folder) =>
+      writeFileSync(join(folder, "program.so"), readFileSync(join(folder, "program.so")).subarray(0, 100)),
     error: { code: "K3003", what: "program.so", expected: "SHA-256", got: /[0-9a-f]{64}/, hint: "Compile" },
   },
   {
     mistake: "kernels deleted",
     change: (folder) => rmSync(join(folder, "program.so")),
-    error: { code: "K3001", what: "artifact", expected: "manifest.json", got: "program.so", hint: "compile the model again" },
+    error: {
+      code: "K3001",
+      what: "artifact",
+      expected: "manifest.json",
+      got: "program.so",
+      hint: "compile the model again",
+    },
   },
   {
     mistake: "kernels that are a link to another folder",
@@ -103,7 +116,14 @@ const damages: readonly Damage[] = [
     edit: (manifest) => {
       for (const entry of records(manifest, "entries")) entry["name"] = "training";
     },
-    error: { code: "K5008", kind: "target", what: "training@2", expected: "buffers", got: "no such entry", hint: "Compile" },
+    error: {
+      code: "K5008",
+      kind: "target",
+      what: "training@2",
+      expected: "buffers",
+      got: "no such entry",
+      hint: "Compile",
+    },
   },
 ];
 
@@ -132,7 +152,7 @@ describe("mistakes: artifacts", () => {
 
   it("K3006: a batch that was not compiled", async () => {
     await using program = await Program.load(whole, { seed: 0 });
-    check(await failure(() => program.call("train", { x: new Float32Array(12), y: new BigInt64Array(3) })), {
+    check(await failure(() => program.run({ entry: "train", batch: 3 })), {
       code: "K3006",
       what: "train",
       expected: "a batch of 2",

@@ -10,10 +10,7 @@ describe("mistakes: checkpoints and weights", () => {
   const file = (name: string): string => join(folder, name);
 
   /** Writes the weights of the run as a file of their own, changed by `change`. */
-  const writeWeights = (
-    name: string,
-    change: (tensors: Map<string, StoredTensor>) => void = () => undefined,
-  ): void => {
+  const writeWeights = (name: string, change: (tensors: Map<string, StoredTensor>) => void = () => undefined): void => {
     const tensors = new Map(readSafetensors(file("runs/digits/last.safetensors")).tensors);
     change(tensors);
     writeFileSync(file(name), Buffer.concat([...encodeSafetensors(tensors, new Map())]));
@@ -37,7 +34,13 @@ describe("mistakes: checkpoints and weights", () => {
         mistake: "a checkpoint that is not there",
         words: ["train", "build/digits", "--out", "runs/a", "--resume", "runs/none.safetensors"],
         exit: 1,
-        error: { code: "K3201", what: "runs/none.safetensors", expected: ".safetensors", got: "nothing", hint: "--resume" },
+        error: {
+          code: "K3201",
+          what: "runs/none.safetensors",
+          expected: ".safetensors",
+          got: "nothing",
+          hint: "--resume",
+        },
       },
       {
         mistake: "a truncated checkpoint",
@@ -47,7 +50,13 @@ describe("mistakes: checkpoints and weights", () => {
         },
         words: ["train", "build/digits", "--out", "runs/b", "--resume", "cut.safetensors"],
         exit: 1,
-        error: { code: "K3202", what: "cut.safetensors", expected: "a complete checkpoint", got: /./, hint: "previous.safetensors" },
+        error: {
+          code: "K3202",
+          what: "cut.safetensors",
+          expected: "a complete checkpoint",
+          got: /./,
+          hint: "previous.safetensors",
+        },
       },
       {
         mistake: "a checkpoint with a changed byte",
@@ -58,7 +67,13 @@ describe("mistakes: checkpoints and weights", () => {
         },
         words: ["train", "build/digits", "--out", "runs/c", "--resume", "changed.safetensors"],
         exit: 1,
-        error: { code: "K3202", what: "changed.safetensors", expected: "checksum", got: "checksum", hint: "another copy" },
+        error: {
+          code: "K3202",
+          what: "changed.safetensors",
+          expected: "checksum",
+          got: "checksum",
+          hint: "another copy",
+        },
       },
       {
         mistake: "a checkpoint of a model with other layers",
@@ -83,7 +98,13 @@ describe("mistakes: checkpoints and weights", () => {
         make: () => writeWeights("weights.safetensors"),
         words: ["train", "build/digits", "--out", "runs/f", "--resume", "weights.safetensors"],
         exit: 1,
-        error: { code: "K3204", what: "weights.safetensors", expected: "optimizer state", got: "without", hint: "--init" },
+        error: {
+          code: "K3204",
+          what: "weights.safetensors",
+          expected: "optimizer state",
+          got: "without",
+          hint: "--init",
+        },
       },
       {
         mistake: "a resumed training with another seed",
@@ -102,7 +123,16 @@ describe("mistakes: checkpoints and weights", () => {
           }
           kiln(["train", "build/digits", "--out", "runs/mid", "--epochs", "1", "--save-every", "1"], folder);
         },
-        words: ["train", "build/digits", "--out", "runs/h", "--resume", "runs/mid/previous.safetensors", "--data", "fewer"],
+        words: [
+          "train",
+          "build/digits",
+          "--out",
+          "runs/h",
+          "--resume",
+          "runs/mid/previous.safetensors",
+          "--data",
+          "fewer",
+        ],
         exit: 1,
         error: { code: "K3210", what: "runs/mid", expected: "30 samples", got: "22 samples", hint: "--data DIR" },
       },
@@ -114,7 +144,13 @@ describe("mistakes: checkpoints and weights", () => {
           }),
         words: ["train", "build/digits", "--out", "runs/i", "--init", "halves.safetensors"],
         exit: 1,
-        error: { code: "K3203", what: "halves", expected: "same tensors", got: "fc.weight: expected f32[3,16], got f16[3,16]", hint: "Nothing" },
+        error: {
+          code: "K3203",
+          what: "halves",
+          expected: "same tensors",
+          got: "fc.weight: expected f32[3,16], got f16[3,16]",
+          hint: "Nothing",
+        },
       },
       {
         mistake: "weights with a layer missing and one too many",
@@ -125,7 +161,12 @@ describe("mistakes: checkpoints and weights", () => {
           }),
         words: ["train", "build/digits", "--out", "runs/j", "--init", "odd.safetensors"],
         exit: 1,
-        error: { code: "K3203", expected: "same tensors", got: /missing: fc\.bias f32\[3\][^]*fc9\.bias f32\[1\]/, hint: "Nothing was loaded" },
+        error: {
+          code: "K3203",
+          expected: "same tensors",
+          got: /missing: fc\.bias f32\[3\][^]*fc9\.bias f32\[1\]/,
+          hint: "Nothing was loaded",
+        },
       },
       {
         mistake: "weights that are not there",
@@ -144,7 +185,7 @@ describe("mistakes: checkpoints and weights", () => {
         mistake: "a folder where a file of weights belongs",
         words: ["train", "build/digits", "--out", "runs/m", "--init", "digits"],
         exit: 1,
-        error: { code: "K3113", what: "digits", expected: "a regular file", got: "a folder", hint: "path" },
+        error: { code: "K3201", what: "digits", expected: ".safetensors file", got: "nothing", hint: "path" },
       },
       {
         mistake: "an empty file of weights",
@@ -152,6 +193,13 @@ describe("mistakes: checkpoints and weights", () => {
         words: ["eval", "build/digits", "--checkpoint", "empty.safetensors"],
         exit: 1,
         error: { code: "K3202", what: "empty.safetensors", expected: "complete", got: /./, hint: "copy" },
+      },
+      {
+        mistake: "a picture of another size to predict",
+        make: () => writeFileSync(file("wide.idx"), idx([1, 4, 5], Array<number>(20).fill(1))),
+        words: ["predict", "build/digits", "--input", "wide.idx"],
+        exit: 1,
+        error: { code: "K6051", what: "wide.idx", expected: "u8[4,4] as `images`", got: "u8[1,4,5]", hint: "compile" },
       },
       {
         mistake: "both checkpoints of a run damaged",

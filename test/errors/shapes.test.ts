@@ -164,5 +164,26 @@ describe("mistakes: shapes and element types", () => {
       files: project({ trainStep: loss("model.forward(x)./*here*/softmaxx(1).sum()") }),
       error: { code: "K1601", what: "softmaxx", expected: "without an error", got: "TypeError", hint: "tsc --noEmit" },
     },
+    {
+      mistake: "nothing to join",
+      files: project({ trainStep: loss("/*here*/cat([], 0).sum()") }),
+      error: { code: "K1137", what: "cat", expected: "a tensor", got: "an empty list", hint: "tensor([…])" },
+    },
+    {
+      mistake: "a tensor of less than no elements",
+      files: project({ trainStep: loss("x.add(/*here*/zeros([-1, 4])).sum()") }),
+      error: { code: "K1002", what: "shape", expected: "at least 0", got: "[-1, 4]", hint: "argument" },
+    },
+    {
+      mistake: "random numbers of a step drawn in setup()",
+      files: project({
+        setup: `    const model = new Net();
+    const noise = /*here*/bernoulli(zeros([2]));
+    const optimizer = new optim.SGD(model.parameters(), { lr: 0.1 });
+    return { model, optimizer, noise };`,
+        top: 'import { bernoulli } from "kilnjs";',
+      }),
+      error: { code: "K1143", what: "bernoulli", expected: "in a step", got: "setup()", hint: "uniform" },
+    },
   ]);
 });

@@ -144,7 +144,13 @@ describe("mistakes: training", () => {
         make: () => writeFileSync(join(folder, "file"), "mine"),
         words: ["train", "build/digits", "--out", "file"],
         exit: 1,
-        error: { code: "K3206", what: "file", expected: "create files", got: /EEXIST|EACCES|ENOTDIR/, hint: "--out DIR" },
+        error: {
+          code: "K3206",
+          what: "file",
+          expected: "create files",
+          got: /EEXIST|EACCES|ENOTDIR/,
+          hint: "--out DIR",
+        },
       },
       {
         mistake: "a run folder that cannot be written",
