@@ -25,7 +25,7 @@ import {
 } from "./artifact.ts";
 import { buildC, type CLibrary } from "./build/c.ts";
 import { closeCache, openCache } from "./build/cache.ts";
-import { cpuProfile } from "./build/features.ts";
+import { cpuProfile, type CpuProfile } from "./build/features.ts";
 import { loadModel } from "./load-model.ts";
 import type { EntryReport, Plan } from "./memory/plan.ts";
 import { planTraced, type BackResult, type Observer } from "./pipeline.ts";
@@ -68,6 +68,7 @@ export type CompileResult = {
 export async function compileModel(path: string, options: CompileOptions): Promise<CompileResult> {
   const clock = new Clock();
   await checkOutput(options.out);
+  const profile = probe(options);
   const model = await clock.time("load", () => loadModel(path));
   const root = dirname(model.file);
   const loaders = await clock.time("data", () => describeLoaders(model.definition, root));
@@ -75,7 +76,15 @@ export async function compileModel(path: string, options: CompileOptions): Promi
   const name = modelName(model.file);
   const command = options.command ?? `kiln compile ${relative(process.cwd(), resolve(path))}`;
   const extra = (manifest: Manifest): Promise<Record<string, string>> => trainerFiles(model.file, manifest);
-  return compileProgram(traced, { ...options, name, command }, clock, extra);
+  return compileProgram(traced, { ...options, name, command }, { clock, profile, extra });
+}
+
+/** Asks the C compiler about the processor: by processes of its own, beside whatever comes first. */
+function probe(options: CompileOptions): Promise<CpuProfile> {
+  const profile = cpuProfile(options.march);
+  // A fault is reported where the profile is awaited, unless something else fails before that.
+  profile.catch(() => undefined);
+  return profile;
 }
 
 /** What the program of a model file is called: after its folder if the file is called `model`, else after the file. */
@@ -90,7 +99,11 @@ export async function compileTraced(
   options: CompileOptions & { readonly name: string },
 ): Promise<CompileResult> {
   const command = options.command ?? `kiln compile ${options.name}`;
-  return compileProgram(traced, { ...options, command }, new Clock(), () => Promise.resolve({}));
+  return compileProgram(
+    traced,
+    { ...options, command },
+    { clock: new Clock(), profile: probe(options), extra: () => Promise.resolve({}) },
+  );
 }
 
 /** What the loaders of a definition say about themselves. */
@@ -113,13 +126,19 @@ function describeLoaders(definition: TrainingDefinition, root: string): LoaderDe
 
 type NamedOptions = CompileOptions & { readonly name: string; readonly command: string };
 
+/** What a compilation goes on with. `extra`: further files of the artifact, by name. */
+type Parts = {
+  readonly clock: Clock;
+  readonly profile: Promise<CpuProfile>;
+  readonly extra: (manifest: Manifest) => Promise<Record<string, string>>;
+};
+
 async function compileProgram(
   traced: TracedProgram,
   options: NamedOptions,
-  clock: Clock,
-  extra: (manifest: Manifest) => Promise<Record<string, string>>,
+  { clock, extra, ...parts }: Parts,
 ): Promise<CompileResult> {
-  const profile = await clock.time("probe", () => cpuProfile(options.march));
+  const profile = await clock.time("probe", () => parts.profile);
   const dumps: Promise<void>[] = [];
   const observer: Observer = {
     time: (stage, milliseconds) => clock.add(stage, milliseconds / 1000),

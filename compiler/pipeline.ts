@@ -65,8 +65,9 @@ export function planTraced(traced: TracedProgram, options: BackOptions): BackRes
   }));
   const layouts = timed(observer, "layout", () => chooseLayouts(voters, traced.states, vectors));
   const stridesOf = stateStrides(traced.states, layouts);
+  const updated = new Set(voters.flatMap(({ graph }) => graph.writes.map(({ state }) => state)));
   const schedules = timed(observer, "schedule", () =>
-    voters.map(({ graph }) => scheduleGraph(graph, stridesOf, vectors)),
+    voters.map(({ graph }) => scheduleGraph(graph, stridesOf, vectors, updated)),
   );
   const entries = traced.entries.map((entry, i) => scheduledEntry(entry, schedules[i]));
   for (const entry of entries) observer.dump?.(`${entryLabel(entry)}.schedule`, printSchedule(entry.schedule));

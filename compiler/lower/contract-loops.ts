@@ -21,7 +21,7 @@ type EmitRows = (rows: Rows, scope: Scope) => void;
 /** Panels of a vector axis: balanced, so that no panel is much narrower than the others. */
 export function panelsOf(extent: number, lanes: number): Panel[] {
   const vectors = Math.ceil(extent / lanes);
-  const count = Math.ceil(vectors / widestTile);
+  const count = panelCount(vectors);
   const panels: Panel[] = [];
   for (let i = 0, first = 0; i < count; i++) {
     const width = Math.floor((vectors * (i + 1)) / count) - first;
@@ -34,6 +34,17 @@ export function panelsOf(extent: number, lanes: number): Panel[] {
     first += width;
   }
   return panels;
+}
+
+/**
+ * The number of panels: the fewest of at most `widestTile` vectors, or a few more if all of them are then equally wide and
+ * share their code.
+ */
+function panelCount(vectors: number): number {
+  const fewest = Math.ceil(vectors / widestTile);
+  for (let count = fewest; count <= Math.ceil(vectors / (widestTile - 1)); count++)
+    if (vectors % count === 0) return count;
+  return fewest;
 }
 
 /**

@@ -45,13 +45,14 @@ const recomputeLimit = 12;
 /** Instructions above which the operand of a guarded movement (padding, concat) is kept: inside the guard nothing is shared. */
 const guardedLimit = 8;
 
-/** Schedules the graph of an entry. */
+/** Schedules the graph of an entry. `updated`: the states that any entry of the program writes. */
 export function scheduleGraph(
   graph: Graph,
   stateStrides: (state: string) => readonly number[],
   vectors: Vectors,
+  updated: ReadonlySet<string>,
 ): Schedule {
-  const prepared = splitReductions(nameLeafResults(graph), stateStrides, vectors);
+  const prepared = splitReductions(nameLeafResults(graph), stateStrides, vectors, updated);
   const arranged = arrangeOperands(prepared, stateStrides, vectors);
   const required = new Set(arranged.stored);
   for (const { value } of [...arranged.graph.outputs, ...arranged.graph.writes])

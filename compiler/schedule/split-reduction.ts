@@ -17,13 +17,13 @@ const leastBytes = 64 * 1024;
 /** Sums shorter than this are not worth splitting. */
 const leastExtent = 256;
 
-/** The graph with the sums split that read a large state which the same entry updates. */
+/** The graph with the sums split that read a large state of those that some entry updates. */
 export function splitReductions(
   graph: Graph,
   stateStrides: (state: string) => readonly number[],
   vectors: Vectors,
+  updated: ReadonlySet<string>,
 ): Graph {
-  const updated = new Set(graph.writes.map(({ state }) => state));
   const stridesOf = (place: Node): readonly number[] =>
     place.op === "read" ? stateStrides(String(place.attrs["state"])) : rowMajorStrides(place.type.shape);
   const isSplit = (node: Node): boolean => {
