@@ -44,7 +44,7 @@ const npyTypes: Readonly<Record<string, DType>> = {
 };
 
 /** The array in the bytes of a .npy file (numpy.lib.format). `file` names it in errors. */
-export function parseNpy(bytes: Uint8Array, file: string): Tensorlike {
+function parseNpy(bytes: Uint8Array, file: string): Tensorlike {
   const refuse = (got: string): Error =>
     fail(messages.badPredictInput(file, "a .npy file: little-endian, in C order", got));
   if (bytes.length < 12 || Buffer.from(bytes.subarray(0, 6)).toString("latin1") !== "\u0093NUMPY") {

@@ -34,7 +34,7 @@ export function printEntry(entry: PlannedEntry, kernels: readonly Kernel[]): str
 }
 
 /** `add_1(a: write 1+0, x: read 0+256)`: each buffer of the kernel with its access, entry buffer and byte offset. */
-export function printLaunch(launch: Launch, kernels: readonly Kernel[]): string {
+function printLaunch(launch: Launch, kernels: readonly Kernel[]): string {
   const kernel = kernels[launch.kernel];
   invariant(kernel !== undefined, `a launch names kernel ${launch.kernel} of ${kernels.length}`);
   const args = kernel.buffers.map((buffer, index) => {

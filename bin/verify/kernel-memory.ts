@@ -76,7 +76,7 @@ function mark(array: LoopArray): number | bigint {
 }
 
 /** Random contents as `kernelMemory` says. */
-export function fillRandom(array: LoopArray, dtype: DType, random: Generator, positive: boolean): void {
+function fillRandom(array: LoopArray, dtype: DType, random: Generator, positive: boolean): void {
   const count = Math.min(period, array.length);
   const draw = (): number => {
     const number = random.nextFloat24();

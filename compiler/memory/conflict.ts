@@ -53,7 +53,7 @@ function slabsOf(access: Lowered["accesses"][number], lowered: Lowered): Slabs |
 }
 
 /** Whether two kernels may touch a buffer without a barrier between them although one writes. */
-export function sameThread(a: Slabs | undefined, b: Slabs | undefined): boolean {
+function sameThread(a: Slabs | undefined, b: Slabs | undefined): boolean {
   if (a === undefined || b === undefined) return false;
   if (a.tasks === 1 && b.tasks === 1) return true;
   return a.stride === b.stride && a.extent === b.extent && a.tasks === b.tasks;

@@ -68,7 +68,7 @@ export type Plan = {
 };
 
 /** Lays the states out one after the other. */
-export function placeStates(buffers: readonly Buffer[]): {
+function placeStates(buffers: readonly Buffer[]): {
   readonly states: readonly PlacedState[];
   readonly bytes: number;
 } {

@@ -6,7 +6,7 @@ import { zeros } from "../tensor/create.ts";
 import { currentTrace } from "../trace/trace.ts";
 
 /** Norm of all gradients together, as if they were one vector. f32[]; 0 if there are none. */
-export function totalNorm(grads: readonly Tensor[], normType: number = 2): Tensor {
+function totalNorm(grads: readonly Tensor[], normType: number = 2): Tensor {
   return composed("clipGradNorm", () => {
     if (grads.length === 0) return zeros([]);
     if (normType === Infinity)

@@ -50,7 +50,7 @@ export function runPasses(
 }
 
 /** One pass over a graph. */
-export function runPass(pass: Pass, graph: Graph): Graph {
+function runPass(pass: Pass, graph: Graph): Graph {
   return "rules" in pass ? rewriteGraph(graph, pass.rules) : pass.run(graph);
 }
 

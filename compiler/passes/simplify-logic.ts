@@ -197,7 +197,7 @@ const widerFloats: Readonly<Partial<Record<DType, readonly DType[]>>> = {
 };
 
 /** Whether every value of `from` is a value of `to`. */
-export function isLossless(from: DType, to: DType): boolean {
+function isLossless(from: DType, to: DType): boolean {
   if (from === to) return true;
   if (isFloat(from)) return widerFloats[from]?.includes(to) ?? false;
   if (to === "bool") return false;

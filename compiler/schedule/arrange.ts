@@ -19,7 +19,7 @@ import { hasPlace, isProduct, operandsOf, writtenProducts, type WrittenProduct }
 import { isInlinable, originOf } from "./reach.ts";
 
 /** Strides of a value's place, as far as they are decided. */
-export type StridesOf = (place: Node) => readonly number[];
+type StridesOf = (place: Node) => readonly number[];
 
 /** A graph whose products can be scheduled. */
 export type Arranged = {

@@ -7,7 +7,7 @@
 import { opDef, type Node } from "../../ir/graph.ts";
 import { int, scalar, variable, type Expr } from "../../ir/loop/loop.ts";
 import { at, elementCount, isFloat } from "../../ir/type.ts";
-import { affine, offsetOf, rangeOf, simplify, type Affine, type Range, type Ranges } from "../lower/index-math.ts";
+import { affine, offsetOf, simplify, type Affine, type Range, type Ranges } from "../lower/index-math.ts";
 import { isInlinable, originOf } from "./reach.ts";
 
 /** A loop of a contraction. */
@@ -134,7 +134,7 @@ export function accessOf(placed: Placed, strides: readonly number[], ranges: Ran
 }
 
 /** Choice of a vector axis. */
-export type VectorChoice = {
+type VectorChoice = {
   readonly side: Side;
   readonly loop: Loop;
   /** Axis of the operand's place that must become the innermost, if it is not; the place is then copied. */
@@ -194,10 +194,4 @@ function multiplyCycles(c: Contraction, loop: Loop, other: Affine, vectors: Vect
   const rows = c.out.reduce((product, { name, extent }) => product * (other.coefficients.has(name) ? extent : 1), 1);
   const sideBySide = Math.min(rows, 8) * Math.min(vectorsPerRow, 3);
   return ((all / loop.extent) * vectorsPerRow * Math.max(1, 8 / sideBySide)) / 2;
-}
-
-/** Whether an index expression stays inside [0, extent). */
-export function inBounds(index: Expr, extent: number, ranges: Ranges): boolean {
-  const range = rangeOf(index, ranges);
-  return range.min >= 0 && range.max < extent;
 }

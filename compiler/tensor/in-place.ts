@@ -20,7 +20,7 @@ export function stateOf(op: string, x: Tensor): State {
 }
 
 /** Makes `value`, cast and broadcast to the state's type, the new value of `x`. */
-export function writeState(op: string, x: Tensor, value: Operand): void {
+function writeState(op: string, x: Tensor, value: Operand): void {
   const state = stateOf(op, x);
   const trace = currentTrace(op);
   trace.at(trace.here(), () => {

@@ -43,7 +43,7 @@ export function initialiseWith(trace: Trace, state: State, values: Elements): vo
 }
 
 /** Elements of a node that depends on constants only, each op rounded to its own dtype. */
-export function evaluateConstant(node: Node): Elements {
+function evaluateConstant(node: Node): Elements {
   return valueOf(node, new Map());
 }
 

@@ -18,9 +18,6 @@ import type { TracedEntry, TracedInput, TracedProgram } from "./traced.ts";
 /** A tensor an entry is called with. */
 export type InputSpec = { readonly kind: TracedInput["kind"]; readonly name: string; readonly type: TensorType };
 
-/** Results of a step by name. */
-export type StepResults = Readonly<Record<string, Tensor>>;
-
 /** An entry to be traced. */
 export type EntrySpec<S> = {
   readonly name: string;

@@ -93,7 +93,7 @@ function stmtLines(stmt: Stmt, indent: string): string[] {
 }
 
 /** `uniform(0, 1)`, `normal(0, 1)`, `bernoulli(0.5)`. */
-export function formatDraw(draw: Draw): string {
+function formatDraw(draw: Draw): string {
   switch (draw.kind) {
     case "uniform":
       return `uniform(${draw.low}, ${draw.high})`;

@@ -12,10 +12,10 @@ import { checkReduction } from "./verify-reduction.ts";
 import { sameValueType, verifyExpr, type ArrayInfo, type Names } from "./verify-expr.ts";
 
 /** Largest thread-private array, in bytes: it lies on a thread's stack. */
-export const largestLocal = 64 * 1024;
+const largestLocal = 64 * 1024;
 
 /** Largest sum of a kernel's thread-private arrays, in bytes. */
-export const largestLocals = 256 * 1024;
+const largestLocals = 256 * 1024;
 
 const nameForm = /^[A-Za-z][A-Za-z0-9_]*$/;
 

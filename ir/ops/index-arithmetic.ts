@@ -70,7 +70,7 @@ export function linearIndex(index: readonly Expr[], shape: Shape): Expr {
 }
 
 /** Index along each axis of the element at row-major position `position`. */
-export function splitIndex(position: Expr, shape: Shape): Expr[] {
+function splitIndex(position: Expr, shape: Shape): Expr[] {
   const strides = rowMajorStrides(shape);
   return shape.map((extent, axis) => {
     if (extent <= 1) return int(0);

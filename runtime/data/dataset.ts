@@ -199,7 +199,7 @@ function checkIndex(dataset: Dataset, index: number): void {
 }
 
 /** Sets the transforms given in `options`. @throws UserError K2016 if one is no transform. */
-export function applyTransforms(dataset: Dataset, options: TransformOptions): void {
+function applyTransforms(dataset: Dataset, options: TransformOptions): void {
   stepsOf(options.transform, "`transform`");
   stepsOf(options.targetTransform, "`targetTransform`");
   if (options.transform !== undefined) dataset.transform = options.transform;
