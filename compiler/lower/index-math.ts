@@ -4,7 +4,7 @@
  * apart (a quotient, a remainder, a loaded index). Reshapes that only merge or split axes thereby become affine again,
  * which is what makes movement free.
  */
-import { int, scalar, variable, type Expr } from "../../ir/loop/loop.ts";
+import { int, mapParts, scalar, variable, type Expr } from "../../ir/loop/loop.ts";
 import { at } from "../../ir/type.ts";
 
 /** Inclusive range of an integer. */
@@ -39,6 +39,12 @@ export function exprKey(expr: Expr): string {
       return `${expr.type.dtype}(${exprKey(expr.arg)})`;
     case "splat":
       return `splat(${exprKey(expr.arg)})`;
+    case "lane":
+      return `lane${expr.lane}(${exprKey(expr.arg)})`;
+    case "pack":
+      return `pack(${expr.args.map(exprKey).join(",")})`;
+    case "random":
+      return `random${expr.use}(${exprKey(expr.index)})`;
   }
 }
 
@@ -82,19 +88,8 @@ export function offsetOf(index: readonly Expr[], strides: readonly number[], ran
 
 /** Replaces variables by expressions. */
 export function substitute(expr: Expr, values: ReadonlyMap<string, Expr>): Expr {
-  switch (expr.kind) {
-    case "constant":
-      return expr;
-    case "variable":
-      return values.get(expr.name) ?? expr;
-    case "load":
-      return { ...expr, index: substitute(expr.index, values) };
-    case "scalar":
-      return { ...expr, args: expr.args.map((arg) => substitute(arg, values)) };
-    case "cast":
-    case "splat":
-      return { ...expr, arg: substitute(expr.arg, values) };
-  }
+  if (expr.kind === "variable") return values.get(expr.name) ?? expr;
+  return mapParts(expr, (part) => substitute(part, values));
 }
 
 function linear(expr: Expr, ranges: Ranges): Linear {
@@ -146,6 +141,9 @@ function linearTerms(expr: Expr, ranges: Ranges): Linear {
       return linearScalar(expr, ranges);
     case "load":
     case "splat":
+    case "lane":
+    case "pack":
+    case "random":
       return atomForm(expr);
   }
 }

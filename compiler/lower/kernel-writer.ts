@@ -196,19 +196,8 @@ export class KernelWriter {
 
 /** Variables and arrays that an expression mentions. */
 function freeNames(expr: Expr): string[] {
-  switch (expr.kind) {
-    case "constant":
-      return [];
-    case "variable":
-      return [expr.name];
-    case "load":
-      return [expr.buffer, ...freeNames(expr.index)];
-    case "scalar":
-      return expr.args.flatMap(freeNames);
-    case "cast":
-    case "splat":
-      return freeNames(expr.arg);
-  }
+  const own = expr.kind === "variable" ? [expr.name] : expr.kind === "load" ? [expr.buffer] : [];
+  return [...own, ...loopIr.partsOf(expr).flatMap(freeNames)];
 }
 
 /** Whether two indices name the same element of a value of this shape; along an axis of one element any two do. */

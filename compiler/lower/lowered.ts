@@ -1,6 +1,6 @@
 /** What lowering a group gives: a kernel without a name, and what the planner must know about it. */
 import type { Node } from "../../ir/graph.ts";
-import type { BufferParam, Expr, Stmt } from "../../ir/loop/loop.ts";
+import { partsOf, type BufferParam, type Expr, type Stmt } from "../../ir/loop/loop.ts";
 import type { Buffer } from "../memory/buffer.ts";
 import type { Group, Store } from "../schedule/group.ts";
 import type { Vectors } from "../schedule/contraction.ts";
@@ -88,15 +88,5 @@ export function dividesIndex(lowered: Lowered): boolean {
 }
 
 function divides(expr: Expr): boolean {
-  switch (expr.kind) {
-    case "scalar":
-      return expr.op === "div" || expr.op === "mod" || expr.args.some(divides);
-    case "cast":
-    case "splat":
-      return divides(expr.arg);
-    case "load":
-      return divides(expr.index);
-    default:
-      return false;
-  }
+  return (expr.kind === "scalar" && (expr.op === "div" || expr.op === "mod")) || partsOf(expr).some(divides);
 }

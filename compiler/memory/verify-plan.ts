@@ -6,7 +6,7 @@
  */
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
-import { int, unboundedSize, variable, type Expr, type Kernel, type Stmt } from "../../ir/loop/loop.ts";
+import { int, partsOf, unboundedSize, variable, type Expr, type Kernel, type Stmt } from "../../ir/loop/loop.ts";
 import { entryLabel, type Launch, type PlannedEntry, type PlannedProgram } from "../../ir/program.ts";
 import { at, dtypeBytes, elementCount } from "../../ir/type.ts";
 import { narrowed, rangeOf, substitute, type Range } from "../lower/index-math.ts";
@@ -82,21 +82,9 @@ function spansOf(kernel: Kernel, launch: Launch, task: number): Span[] {
     ["taskEnd", int(task + 1)],
   ]);
   const readAll = (expr: Expr): void => {
-    switch (expr.kind) {
-      case "load":
-        touch(expr.buffer, expr.index, expr.type.lanes, false);
-        readAll(expr.index);
-        return;
-      case "scalar":
-        expr.args.forEach(readAll);
-        return;
-      case "cast":
-      case "splat":
-        readAll(expr.arg);
-        return;
-      default:
-        return;
-    }
+    if (expr.kind === "load") touch(expr.buffer, expr.index, expr.type.lanes, false);
+    if (expr.kind === "random") touch(expr.key, int(0), 4, false);
+    partsOf(expr).forEach(readAll);
   };
   const visit = (stmt: Stmt): void => {
     switch (stmt.kind) {
@@ -133,6 +121,9 @@ function spansOf(kernel: Kernel, launch: Launch, task: number): Span[] {
       case "draw":
         for (const name of [stmt.generator, stmt.buffer]) whole(name, true);
         return;
+      case "mma":
+        for (const operand of [...stmt.a, ...stmt.b]) readAll(operand);
+        return;
       case "check":
         readAll(stmt.condition);
         return;
@@ -140,6 +131,7 @@ function spansOf(kernel: Kernel, launch: Launch, task: number): Span[] {
         return;
     }
   };
+  know("thread", { min: 0, max: (kernel.threads ?? 1) - 1 });
   kernel.body.forEach(visit);
   return [...bounds].map(([key, { begin, end }]) => {
     const [name, writes] = key.split(" ");

@@ -3,6 +3,7 @@
  * element, so that kernels with millions of operations run in about a second.
  */
 import { invariant, unreachable } from "../diagnostic/diagnostic.ts";
+import { randomBits } from "../random/counter.ts";
 import { conversion, operation, rounding } from "./arithmetic.ts";
 import type { LoopMemory } from "./memory.ts";
 import type { Expr } from "./loop.ts";
@@ -44,6 +45,27 @@ export function evaluator(expr: Expr, frame: Frame): Evaluate {
     case "splat": {
       const arg = evaluator(expr.arg, frame);
       return () => arg(0);
+    }
+    case "lane": {
+      const arg = evaluator(expr.arg, frame);
+      const { lane } = expr;
+      return () => arg(lane);
+    }
+    case "pack": {
+      const args = expr.args.map((arg) => evaluator(arg, frame));
+      return (lane) => args[lane]?.(0) ?? Number.NaN;
+    }
+    case "random": {
+      const key = frame.arrays.get(expr.key);
+      invariant(key !== undefined, `no buffer ${expr.key}`);
+      const index = evaluator(expr.index, frame);
+      const { use } = expr;
+      return () =>
+        randomBits(
+          [0, 1, 2, 3].map((word) => key.read(word)),
+          use,
+          index(0),
+        );
     }
     case "scalar":
       return scalarEvaluator(expr, frame);

@@ -1,7 +1,9 @@
 /**
  * Loop IR: what a kernel does, as loops over buffers, below tensors and above any target's text. A kernel's work is cut
- * by shape into `tasks`; whoever runs it hands a range [`taskBegin`, `taskEnd`) to each thread, and the result does not
- * depend on how the range is cut. Indices are `i64` expressions in elements. `lanes` > 1 marks explicit vectors (register
+ * by shape into `tasks`; whoever runs it hands ranges [`taskBegin`, `taskEnd`) to its workers, and the result does not
+ * depend on how the range is cut. On processors a worker is a thread and does a task alone; on GPUs it is a work-group,
+ * whose `threads` all run the body of the tasks loop, each with its own number in the variable `thread`, and meet at
+ * barriers. Indices are `i64` expressions in elements. `lanes` > 1 marks explicit vectors (register
  * tiles); a loop of mode `vector` is left to the target's compiler to vectorise, and promises that its iterations are
  * independent but for its declared reductions. Everything here is plain data made by the functions below.
  */
@@ -18,7 +20,16 @@ export type Expr =
   | { readonly kind: "load"; readonly type: ValueType; readonly buffer: string; readonly index: Expr }
   | { readonly kind: "scalar"; readonly type: ValueType; readonly op: ScalarOp; readonly args: readonly Expr[] }
   | { readonly kind: "cast"; readonly type: ValueType; readonly arg: Expr }
-  | { readonly kind: "splat"; readonly type: ValueType; readonly arg: Expr };
+  | { readonly kind: "splat"; readonly type: ValueType; readonly arg: Expr }
+  | { readonly kind: "lane"; readonly type: ValueType; readonly arg: Expr; readonly lane: number }
+  | { readonly kind: "pack"; readonly type: ValueType; readonly args: readonly Expr[] }
+  | {
+      readonly kind: "random";
+      readonly type: ValueType;
+      readonly key: string;
+      readonly use: number;
+      readonly index: Expr;
+    };
 
 /** How the iterations of a loop run: in order, left to the compiler's vectoriser, unrolled, or over the kernel's tasks. */
 export type LoopMode = "serial" | "vector" | "unroll" | "tasks";
@@ -42,6 +53,15 @@ export type Stmt =
   | { readonly kind: "mutable"; readonly name: string; readonly value: Expr }
   | { readonly kind: "assign"; readonly name: string; readonly value: Expr }
   | { readonly kind: "local"; readonly name: string; readonly dtype: DType; readonly size: number }
+  | { readonly kind: "shared"; readonly name: string; readonly dtype: DType; readonly size: number }
+  | { readonly kind: "barrier" }
+  | {
+      readonly kind: "mma";
+      readonly format: MatrixFormat;
+      readonly sums: readonly string[];
+      readonly a: readonly Expr[];
+      readonly b: readonly Expr[];
+    }
   | { readonly kind: "store"; readonly buffer: string; readonly index: Expr; readonly value: Expr }
   | {
       readonly kind: "if";
@@ -66,6 +86,9 @@ export type Stmt =
     }
   | { readonly kind: "note"; readonly text: string };
 
+/** Precision in which tensor cores multiply: operands are rounded to it, sums are f32. */
+export type MatrixFormat = "tf32" | "bf16";
+
 /** A sequential draw from PyTorch's generator into the first `count` elements of a buffer (`ir/random` says what each means). */
 export type Draw =
   | { readonly kind: "uniform"; readonly low: number; readonly high: number }
@@ -83,13 +106,18 @@ export type BufferParam = {
   readonly access: "read" | "write" | "readwrite";
 };
 
-/** One kernel. Inside `body` the i64 variables `taskBegin` and `taskEnd` bound the tasks to do. */
+/**
+ * One kernel. Inside `body` the i64 variables `taskBegin` and `taskEnd` bound the tasks to do, and `thread` is the number
+ * of the thread within its task.
+ */
 export type Kernel = {
   readonly name: string;
   /** What it computes, one line, for people. */
   readonly doc: string;
   /** Number of tasks the work is cut into; a task writes nothing another one touches. */
   readonly tasks: number;
+  /** Threads that share each task; 1 if left out. */
+  readonly threads?: number;
   readonly buffers: readonly BufferParam[];
   readonly body: readonly Stmt[];
   /** Floating-point operations of all tasks together. */
@@ -137,6 +165,26 @@ export function splat(arg: Expr, lanes: number): Expr {
   return lanes === 1 ? arg : { kind: "splat", type: { dtype: arg.type.dtype, lanes }, arg };
 }
 
+/** One lane of a vector. */
+export function lane(arg: Expr, which: number): Expr {
+  return { kind: "lane", type: { dtype: arg.type.dtype, lanes: 1 }, arg, lane: which };
+}
+
+/** A vector of scalars, one a lane. */
+export function pack(args: readonly Expr[]): Expr {
+  const [first] = args;
+  if (first === undefined) throw new RangeError("a vector needs lanes");
+  return args.length === 1 ? first : { kind: "pack", type: { dtype: first.type.dtype, lanes: args.length }, args };
+}
+
+/**
+ * 24 random bits, an i32 in [0, 2^24): a function of the buffer `key` (i32[4]: seed low, seed high, step low, step high),
+ * the constant `use` and `index` alone (`ir/random/counter.ts` says which).
+ */
+export function randomBits(key: string, use: number, index: Expr): Expr {
+  return { kind: "random", type: { dtype: "i32", lanes: 1 }, key, use, index };
+}
+
 /** Options of a loop that are not its bounds. */
 export type LoopOptions = {
   readonly mode?: LoopMode;
@@ -170,6 +218,31 @@ export function local(name: string, dtype: DType, size: number): Stmt {
   return { kind: "local", name, dtype, size };
 }
 
+/** An array that the threads of a task share, uninitialised. It stands at the top of the tasks loop. */
+export function shared(name: string, dtype: DType, size: number): Stmt {
+  return { kind: "shared", name, dtype, size };
+}
+
+/**
+ * All threads of a task wait for each other; what any of them wrote before, to shared arrays and buffers, all see after.
+ * It stands where all threads come or none: in no branch, and in loops whose bounds are the same for all.
+ */
+export function barrier(): Stmt {
+  return { kind: "barrier" };
+}
+
+/**
+ * `sums += a * b` by the 32 threads of a warp together, on the mutable f32 variables `sums` (4): a tile of 16 rows by 8
+ * columns, 8 deep for `tf32` and 16 for `bf16`, in the register layout of PTX's `mma.sync` m16n8k8 and m16n8k16. With
+ * g = thread % 32 / 4 and t = thread % 4: sums[i] is row g + 8 (i / 2), column 2 t + i % 2. For `tf32`, a[i] (4) is row
+ * g + 8 (i % 2), depth t + 4 (i / 2), and b[i] (2) is depth t + 4 i, column g. For `bf16`, a[i] (8) is row g + 8 (i / 2 % 2),
+ * depth 2 t + i % 2 + 8 (i / 4), and b[i] (4) is depth 2 t + i % 2 + 8 (i / 2), column g. Like a barrier, it stands where
+ * all threads come.
+ */
+export function mma(format: MatrixFormat, sums: readonly string[], a: readonly Expr[], b: readonly Expr[]): Stmt {
+  return { kind: "mma", format, sums, a, b };
+}
+
 /** Writes an element, or the lanes of a vector to neighbours. */
 export function store(buffer: string, index: Expr, value: Expr): Stmt {
   return { kind: "store", buffer, index, value };
@@ -196,4 +269,42 @@ export function check(condition: Expr, code: number, status: string, value: Expr
 /** A comment for the reader of the emitted text. */
 export function note(text: string): Stmt {
   return { kind: "note", text };
+}
+
+/** The expressions that an expression is made of. */
+export function partsOf(expr: Expr): readonly Expr[] {
+  switch (expr.kind) {
+    case "constant":
+    case "variable":
+      return [];
+    case "load":
+    case "random":
+      return [expr.index];
+    case "scalar":
+    case "pack":
+      return expr.args;
+    case "cast":
+    case "splat":
+    case "lane":
+      return [expr.arg];
+  }
+}
+
+/** The same expression of other parts. */
+export function mapParts(expr: Expr, change: (part: Expr) => Expr): Expr {
+  switch (expr.kind) {
+    case "constant":
+    case "variable":
+      return expr;
+    case "load":
+    case "random":
+      return { ...expr, index: change(expr.index) };
+    case "scalar":
+    case "pack":
+      return { ...expr, args: expr.args.map(change) };
+    case "cast":
+    case "splat":
+    case "lane":
+      return { ...expr, arg: change(expr.arg) };
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * The memory of the loop-IR interpreter: typed arrays whose every access is checked. An index must lie inside, a local
- * array's element must have been written before it is read, no task may touch what another one writes, and within a
- * vector loop no iteration may touch what another one wrote.
+ * array's element must have been written before it is read, no task may touch what another one writes, no thread of a task
+ * what another one writes between the same two barriers, and within a vector loop no iteration what another one wrote.
  */
 import type { DType } from "../type.ts";
 
@@ -11,10 +11,15 @@ export type LoopArray = Float32Array | Float64Array | Int8Array | Uint8Array | I
 /** Reports that a kernel broke a rule of memory; never returns. */
 export type Fault = (what: string) => never;
 
-/** Who is running: the task, and within a vector loop the iteration. */
+/** Who is running: the task, the thread within it, and within a vector loop the iteration. */
 export type Progress = {
   /** The task's number + 1. */
   task: number;
+  thread: number;
+  /** Threads of a task. */
+  readonly threads: number;
+  /** Counts the stretches between barriers, over all tasks. */
+  epoch: number;
   /** Stamps count iterations of all vector loops of a run; `first` is that of the current loop's first iteration. */
   first: number;
   stamp: number;
@@ -38,13 +43,23 @@ export class LoopMemory {
   readonly #readers: Int32Array | undefined;
   readonly #lastWrites: Float64Array | undefined;
   readonly #firstReads: Float64Array | undefined;
+  /** Which thread of a task wrote or read an element last, and in which stretch: `epoch * threads + thread`. */
+  readonly #threadWrites: Float64Array | undefined;
+  readonly #threadReads: Float64Array | undefined;
+  /** The stretch in which an element was last read. */
+  readonly #readEpoch: Float64Array;
+  /** Whether each thread has an array of its own. */
+  readonly #perThread: boolean;
 
-  /** `kind`: `shared` buffers are checked for races; `exempt` ones (status, generator) are not; locals are private to a task. */
+  /**
+   * `kind`: `buffer`s are checked for races; `exempt` ones (status, generator) are not; a `group` array belongs to a task,
+   * a `local` one to a thread, a `private` one to an iteration of a vector loop. `array`: elements of all threads.
+   */
   constructor(
     name: string,
     size: number,
     array: LoopArray,
-    kind: "shared" | "exempt" | "local" | "private",
+    kind: "buffer" | "exempt" | "group" | "local" | "private",
     context: { readonly fault: Fault; readonly progress: Progress },
   ) {
     this.name = name;
@@ -58,20 +73,29 @@ export class LoopMemory {
       this.#read = (index) => array[index] ?? Number.NaN;
       this.#write = (index, value) => (array[index] = value);
     }
-    if (kind === "local" || kind === "private") this.#written = new Uint8Array(size);
-    if (kind === "shared") {
+    this.#readEpoch = new Float64Array(kind === "buffer" || kind === "group" ? size : 0);
+    this.#perThread = kind === "local" || kind === "private";
+    if (kind !== "buffer" && kind !== "exempt") this.#written = new Uint8Array(array.length);
+    if (kind === "buffer") {
       this.#writers = new Int32Array(size);
       this.#readers = new Int32Array(size);
     }
-    if (kind === "shared" || kind === "local") {
+    if ((kind === "buffer" || kind === "group") && context.progress.threads > 1) {
+      this.#threadWrites = new Float64Array(size).fill(several);
+      this.#threadReads = new Float64Array(size).fill(several);
+    }
+    if ((kind === "buffer" || kind === "local") && context.progress.threads === 1) {
       this.#lastWrites = new Float64Array(size).fill(several);
       this.#firstReads = new Float64Array(size).fill(several);
     }
   }
 
-  /** Forgets what a local array held. */
+  /** Forgets what a local or shared array held. */
   reset(): void {
-    this.#written?.fill(0);
+    if (this.#perThread) {
+      const first = this.#progress.thread * this.size;
+      this.#written?.fill(0, first, first + this.size);
+    } else this.#written?.fill(0);
     this.#lastWrites?.fill(several);
     this.#firstReads?.fill(several);
   }
@@ -79,9 +103,11 @@ export class LoopMemory {
   /** Reads an element. */
   read(index: number): number {
     this.#check(index, "reads");
-    if (this.#written !== undefined && this.#written[index] === 0) {
+    const place = this.#perThread ? this.#progress.thread * this.size + index : index;
+    if (this.#written !== undefined && this.#written[place] === 0) {
       this.#fault(`reads ${this.name}[${index}], which nothing has been written to`);
     }
+    this.#noteThread(index, false);
     const { task, first, stamp, inVector } = this.#progress;
     if (this.#writers !== undefined && this.#readers !== undefined) {
       const writer = this.#writers[index] ?? 0;
@@ -94,13 +120,15 @@ export class LoopMemory {
       if (last >= first && last !== stamp) this.#race("reads", index, "another iteration of a vector loop wrote");
       if ((this.#firstReads[index] ?? several) < first) this.#firstReads[index] = stamp;
     }
-    return this.#read(index);
+    return this.#read(place);
   }
 
   /** Writes an element. */
   write(index: number, value: number): void {
     this.#check(index, "writes");
-    if (this.#written !== undefined) this.#written[index] = 1;
+    const place = this.#perThread ? this.#progress.thread * this.size + index : index;
+    if (this.#written !== undefined) this.#written[place] = 1;
+    this.#noteThread(index, true);
     const { task, first, stamp, inVector } = this.#progress;
     if (this.#writers !== undefined && this.#readers !== undefined) {
       const writer = this.#writers[index] ?? 0;
@@ -116,7 +144,29 @@ export class LoopMemory {
       }
       this.#lastWrites[index] = stamp;
     }
-    this.#write(index, value);
+    this.#write(place, value);
+  }
+
+  /** Threads of a task may not meet in an element between two barriers if one of them writes it. */
+  #noteThread(index: number, writes: boolean): void {
+    if (this.#threadWrites === undefined || this.#threadReads === undefined) return;
+    const { epoch, threads, thread } = this.#progress;
+    const first = epoch * threads;
+    const now = first + thread;
+    const wrote = this.#threadWrites[index] ?? several;
+    const doing = writes ? "writes" : "reads";
+    if (wrote >= first && wrote !== now)
+      this.#race(doing, index, `thread ${wrote - first} wrote since the last barrier`);
+    const read = this.#threadReads[index] ?? several;
+    if (writes) {
+      if (read >= first && read !== now) this.#race(doing, index, "another thread read since the last barrier");
+      this.#threadWrites[index] = now;
+      return;
+    }
+    // A stretch's first reader is kept until another one comes; `Infinity` stands for several of this stretch.
+    const before = read === Infinity ? (this.#readEpoch[index] === epoch ? Infinity : several) : read;
+    this.#threadReads[index] = before < first || before === now ? now : Infinity;
+    this.#readEpoch[index] = epoch;
   }
 
   #check(index: number, doing: string): void {
@@ -125,7 +175,10 @@ export class LoopMemory {
   }
 
   #race(doing: string, index: number, other: string): never {
-    return this.#fault(`race: task ${this.#progress.task - 1} ${doing} ${this.name}[${index}], which ${other}`);
+    const thread = this.#progress.threads > 1 ? ` thread ${this.#progress.thread}` : "";
+    return this.#fault(
+      `race: task ${this.#progress.task - 1}${thread} ${doing} ${this.name}[${index}], which ${other}`,
+    );
   }
 }
 

@@ -31,7 +31,8 @@ export function formatValueType(type: ValueType): string {
 
 /** A whole kernel. */
 export function printKernel(kernel: Kernel): string {
-  const lines = [`kernel ${kernel.name} tasks ${kernel.tasks} flops ${kernel.flops}  # ${kernel.doc}`];
+  const threads = kernel.threads === undefined ? "" : ` threads ${kernel.threads}`;
+  const lines = [`kernel ${kernel.name} tasks ${kernel.tasks}${threads} flops ${kernel.flops}  # ${kernel.doc}`];
   for (const { access, name, dtype, size } of kernel.buffers) lines.push(`  ${access} ${name}: ${dtype}[${size}]`);
   lines.push("{", ...printBlock(kernel.body, "  "), "}");
   return lines.join("\n");
@@ -67,6 +68,14 @@ function stmtLines(stmt: Stmt, indent: string): string[] {
       return [`${indent}${stmt.name} = ${printExpr(stmt.value)}`];
     case "local":
       return [`${indent}local ${stmt.name}: ${stmt.dtype}[${stmt.size}]`];
+    case "shared":
+      return [`${indent}shared ${stmt.name}: ${stmt.dtype}[${stmt.size}]`];
+    case "barrier":
+      return [`${indent}barrier`];
+    case "mma": {
+      const list = (exprs: readonly Expr[]): string => exprs.map(printExpr).join(", ");
+      return [`${indent}mma ${stmt.format} ${stmt.sums.join(", ")} += (${list(stmt.a)}) * (${list(stmt.b)})`];
+    }
     case "store": {
       const { lanes } = stmt.value.type;
       return [`${indent}${stmt.buffer}[${printIndex(stmt.index, lanes)}] = ${printExpr(stmt.value)}`];
@@ -128,6 +137,12 @@ function exprText(expr: Expr, level: number): string {
       return `${formatValueType(expr.type)}(${exprText(expr.arg, 0)})`;
     case "splat":
       return `splat${expr.type.lanes}(${exprText(expr.arg, 0)})`;
+    case "lane":
+      return `lane${expr.lane}(${exprText(expr.arg, 0)})`;
+    case "pack":
+      return `pack(${expr.args.map((arg) => exprText(arg, 0)).join(", ")})`;
+    case "random":
+      return `random(${expr.key}, ${expr.use}, ${exprText(expr.index, 0)})`;
     case "scalar": {
       const operator = infix[expr.op];
       const [x, y] = expr.args;

@@ -4,7 +4,7 @@
  */
 import { unreachable } from "../diagnostic/diagnostic.ts";
 import { isFloat, type DType } from "../type.ts";
-import { indexType, type Expr, type ValueType } from "./loop.ts";
+import { indexType, partsOf, type Expr, type ValueType } from "./loop.ts";
 import { formatValueType, printExpr } from "./print.ts";
 import { scalarOps, type ScalarOp } from "./scalar.ts";
 
@@ -23,6 +23,8 @@ export type Names = {
   readonly variables: Map<string, ValueType>;
   /** Those of the variables that may be assigned. */
   readonly mutables: Set<string>;
+  /** Those of the variables that may differ between the threads of a task. */
+  readonly varying: Set<string>;
 };
 
 /** Whether two value types are equal. */
@@ -72,16 +74,38 @@ export function verifyExpr(expr: Expr, names: Names): string | undefined {
         return `${printExpr(expr)} is of another type than its lanes`;
       }
       return verifyExpr(expr.arg, names);
-    case "scalar": {
-      for (const arg of expr.args) {
-        const rule = verifyExpr(arg, names);
-        if (rule !== undefined) return rule;
-      }
-      return verifyScalar(expr.op, expr.type, expr.args);
+    case "lane":
+      if (expr.arg.type.dtype !== expr.type.dtype || lanes !== 1) return `${printExpr(expr)} is of another type`;
+      if (!Number.isInteger(expr.lane) || expr.lane < 0 || expr.lane >= expr.arg.type.lanes)
+        return `${printExpr(expr)}: there is no lane ${expr.lane}`;
+      return verifyExpr(expr.arg, names);
+    case "pack": {
+      if (expr.args.length !== lanes) return `${printExpr(expr)} has ${lanes} lanes`;
+      const own: ValueType = { dtype: expr.type.dtype, lanes: 1 };
+      if (!expr.args.every((arg) => sameValueType(arg.type, own))) return `${printExpr(expr)} mixes types`;
+      return firstRule(expr.args, names);
     }
+    case "random": {
+      const key = names.arrays.get(expr.key);
+      if (key?.dtype !== "i32" || key.size < 4 || !key.readable) return `\`${expr.key}\` is no key of four i32`;
+      if (!sameValueType(expr.type, { dtype: "i32", lanes: 1 })) return "random bits are i32";
+      if (!sameValueType(expr.index.type, indexType)) return `the index ${printExpr(expr.index)} is no i64`;
+      return verifyExpr(expr.index, names);
+    }
+    case "scalar":
+      return firstRule(expr.args, names) ?? verifyScalar(expr.op, expr.type, expr.args);
     default:
       return unreachable(expr);
   }
+}
+
+/** The first rule that one of several expressions breaks. */
+function firstRule(exprs: readonly Expr[], names: Names): string | undefined {
+  for (const expr of exprs) {
+    const rule = verifyExpr(expr, names);
+    if (rule !== undefined) return rule;
+  }
+  return undefined;
 }
 
 function verifyConstant(type: ValueType, value: number): string | undefined {
@@ -126,4 +150,10 @@ export function accepts(op: ScalarOp, dtype: DType): boolean {
   if (op === "not") return dtype === "bool";
   if (op === "and" || op === "or" || op === "xor") return !isFloat(dtype);
   return numeric.has(op) ? dtype !== "bool" : isFloat(dtype);
+}
+
+/** Whether an expression may have different values in the threads of a task; what is read from memory counts as such. */
+export function mayVary(expr: Expr, names: Names): boolean {
+  if (expr.kind === "variable") return names.varying.has(expr.name) || names.mutables.has(expr.name);
+  return expr.kind === "load" || expr.kind === "random" || partsOf(expr).some((part) => mayVary(part, names));
 }

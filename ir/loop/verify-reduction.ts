@@ -4,7 +4,7 @@
  * share of its own until the loop ends.
  */
 import { unreachable } from "../diagnostic/diagnostic.ts";
-import type { Expr, Reduction, Stmt } from "./loop.ts";
+import { partsOf, type Expr, type Reduction, type Stmt } from "./loop.ts";
 
 /** The rule that a vector loop's body breaks, or `undefined`. `outside`: mutable variables declared before the loop. */
 export function checkReduction(
@@ -70,7 +70,11 @@ function operands(stmt: Stmt): Expr[] {
       return [stmt.condition];
     case "check":
       return [stmt.condition, stmt.value, stmt.limit];
+    case "mma":
+      return [...stmt.a, ...stmt.b];
     case "local":
+    case "shared":
+    case "barrier":
     case "draw":
     case "note":
       return [];
@@ -80,19 +84,5 @@ function operands(stmt: Stmt): Expr[] {
 }
 
 function mentions(expr: Expr, name: string): boolean {
-  switch (expr.kind) {
-    case "constant":
-      return false;
-    case "variable":
-      return expr.name === name;
-    case "load":
-      return mentions(expr.index, name);
-    case "scalar":
-      return expr.args.some((arg) => mentions(arg, name));
-    case "cast":
-    case "splat":
-      return mentions(expr.arg, name);
-    default:
-      return unreachable(expr);
-  }
+  return expr.kind === "variable" ? expr.name === name : partsOf(expr).some((part) => mentions(part, name));
 }

@@ -1,7 +1,7 @@
 /**
  * Checks that a kernel obeys the rules of loop IR, which all targets rely on: names are bound once and before use, types
  * agree, buffers are used as their access says, work is cut by tasks only, and vector loops carry exactly the reductions
- * they declare. Whether indices stay inside and iterations are independent is checked by running (`interpret.ts`).
+ * they declare; threads of a task meet where all of them come. Whether indices stay inside and iterations are independent is checked by running (`interpret.ts`).
  */
 import { fail } from "../diagnostic/diagnostic.ts";
 import { malformedKernel } from "../diagnostic/messages.ts";
@@ -9,13 +9,16 @@ import { dtypeBytes, type DType } from "../type.ts";
 import { indexType, type Kernel, type Stmt, type ValueType } from "./loop.ts";
 import { formatValueType, printExpr, printStmt } from "./print.ts";
 import { checkReduction } from "./verify-reduction.ts";
-import { sameValueType, verifyExpr, type ArrayInfo, type Names } from "./verify-expr.ts";
+import { mayVary, sameValueType, verifyExpr, type ArrayInfo, type Names } from "./verify-expr.ts";
 
 /** Largest thread-private array, in bytes: it lies on a thread's stack. */
 const largestLocal = 64 * 1024;
 
 /** Largest sum of a kernel's thread-private arrays, in bytes. */
 const largestLocals = 256 * 1024;
+
+/** Most threads of a task: what CUDA allows. */
+const mostThreads = 1024;
 
 const nameForm = /^[A-Za-z][A-Za-z0-9_]*$/;
 
@@ -25,12 +28,21 @@ type Context = {
   readonly names: Names;
   readonly inTasks: boolean;
   readonly inVector: boolean;
+  /** Whether all threads of a task come here together. */
+  readonly together: boolean;
 };
 
 /** Throws an `InternalError` K5102 if the kernel breaks a rule. */
 export function verifyKernel(kernel: Kernel): void {
-  const names: Names = { arrays: new Map(), variables: new Map(), mutables: new Set() };
-  const context: Context = { kernel, names, inTasks: false, inVector: false };
+  const names: Names = { arrays: new Map(), variables: new Map(), mutables: new Set(), varying: new Set() };
+  const context: Context = { kernel, names, inTasks: false, inVector: false, together: true };
+  const { threads = 1 } = kernel;
+  if (!isCount(threads) || threads < 1 || threads > mostThreads)
+    throw broken(context, `threads ${threads}`, `a task has 1 to ${mostThreads} threads`);
+  if (threads > 1) {
+    names.variables.set("thread", indexType);
+    names.varying.add("thread");
+  }
   if (!nameForm.test(kernel.name)) throw broken(context, kernel.name, "its name is not an identifier");
   if (!isCount(kernel.tasks)) throw broken(context, `tasks ${kernel.tasks}`, "the number of tasks is not a count");
   for (const { name, dtype, size, access } of kernel.buffers) {
@@ -46,8 +58,13 @@ export function verifyKernel(kernel: Kernel): void {
 }
 
 function verifyBody(body: readonly Stmt[], outer: Context): void {
-  const { arrays, variables, mutables } = outer.names;
-  const names = { arrays: new Map(arrays), variables: new Map(variables), mutables: new Set(mutables) };
+  const { arrays, variables, mutables, varying } = outer.names;
+  const names = {
+    arrays: new Map(arrays),
+    variables: new Map(variables),
+    mutables: new Set(mutables),
+    varying: new Set(varying),
+  };
   const context = { ...outer, names };
   for (const stmt of body) verifyStmt(stmt, context);
 }
@@ -70,6 +87,7 @@ function verifyStmt(stmt: Stmt, context: Context): void {
       claim(context, stmt.name);
       names.variables.set(stmt.name, stmt.value.type);
       if (stmt.kind === "mutable") names.mutables.add(stmt.name);
+      if (mayVary(stmt.value, names)) names.varying.add(stmt.name);
       return;
     case "assign": {
       const type = names.variables.get(stmt.name);
@@ -85,6 +103,12 @@ function verifyStmt(stmt: Stmt, context: Context): void {
       }
       names.arrays.set(stmt.name, { dtype: stmt.dtype, size: stmt.size, readable: true, writable: true, local: true });
       return;
+    case "shared":
+      return verifyShared(stmt, context);
+    case "barrier":
+      return verifyMeeting(stmt, context);
+    case "mma":
+      return verifyMma(stmt, context);
     case "store": {
       const array = writable(stmt.buffer, stmt, context);
       expr(stmt.index, indexType);
@@ -92,8 +116,8 @@ function verifyStmt(stmt: Stmt, context: Context): void {
     }
     case "if":
       expr(stmt.condition, { dtype: "bool", lanes: 1 });
-      verifyBody(stmt.then, context);
-      return verifyBody(stmt.otherwise, context);
+      verifyBody(stmt.then, { ...context, together: false });
+      return verifyBody(stmt.otherwise, { ...context, together: false });
     case "draw":
       return verifyDraw(stmt, context);
     case "check": {
@@ -138,12 +162,52 @@ function verifyLoop(stmt: Extract<Stmt, { kind: "for" }>, context: Context): voi
   }
   claim(context, stmt.name);
   const inner = new Map(names.variables).set(stmt.name, indexType);
+  const differs = stmt.mode !== "tasks" && (mayVary(stmt.begin, names) || mayVary(stmt.end, names));
+  const varying = differs ? new Set(names.varying).add(stmt.name) : names.varying;
   verifyBody(stmt.body, {
     kernel: context.kernel,
-    names: { ...names, variables: inner },
+    names: { ...names, variables: inner, varying },
     inTasks: context.inTasks || stmt.mode === "tasks",
     inVector: context.inVector || stmt.mode === "vector",
+    together: context.together && !differs && stmt.mode !== "vector",
   });
+}
+
+function verifyShared(stmt: Extract<Stmt, { kind: "shared" }>, context: Context): void {
+  const { name, dtype, size } = stmt;
+  claim(context, name);
+  if (!context.inTasks || !context.together) throw broken(context, printStmt(stmt), "not all threads come here");
+  if (!isCount(size) || size * dtypeBytes[dtype] > largestLocal)
+    throw broken(context, printStmt(stmt), `a shared array may take ${largestLocal} bytes`);
+  context.names.arrays.set(name, { dtype, size, readable: true, writable: true, local: true });
+}
+
+/** Threads meet where all of them come. */
+function verifyMeeting(stmt: Stmt, context: Context): void {
+  if (!context.inTasks || !context.together) throw broken(context, printStmt(stmt), "not all threads come here");
+}
+
+/** Operands of a matrix product: per thread, of the first and of the second. */
+const mmaOperands = { tf32: [4, 2], bf16: [8, 4] } as const;
+
+function verifyMma(stmt: Extract<Stmt, { kind: "mma" }>, context: Context): void {
+  verifyMeeting(stmt, context);
+  const { names, kernel } = context;
+  const [rows, columns] = mmaOperands[stmt.format];
+  if (stmt.sums.length !== 4 || stmt.a.length !== rows || stmt.b.length !== columns)
+    throw broken(context, printStmt(stmt), "it has the wrong number of operands");
+  if ((kernel.threads ?? 1) % 32 !== 0) throw broken(context, printStmt(stmt), "a task has whole warps");
+  const float: ValueType = { dtype: "f32", lanes: 1 };
+  for (const name of stmt.sums) {
+    const type = names.mutables.has(name) ? names.variables.get(name) : undefined;
+    if (type === undefined || !sameValueType(type, float))
+      throw broken(context, printStmt(stmt), `\`${name}\` is no mutable f32 in sight`);
+  }
+  for (const operand of [...stmt.a, ...stmt.b]) {
+    const rule =
+      verifyExpr(operand, names) ?? (sameValueType(operand.type, float) ? undefined : "an operand is no f32");
+    if (rule !== undefined) throw broken(context, printStmt(stmt), rule);
+  }
 }
 
 function verifyDraw(stmt: Extract<Stmt, { kind: "draw" }>, context: Context): void {
@@ -154,7 +218,8 @@ function verifyDraw(stmt: Extract<Stmt, { kind: "draw" }>, context: Context): vo
   const fits = dtype === "f32" || (stmt.draw.kind === "bernoulli" && (dtype === "bool" || dtype === "u8"));
   if (!fits) throw broken(context, shown, `${stmt.draw.kind} does not draw ${dtype}`);
   if (!isCount(stmt.count) || stmt.count > size) throw broken(context, shown, `there is no room in ${stmt.buffer}`);
-  if (context.kernel.tasks > 1) throw broken(context, shown, "draws are made in order, so by one task");
+  if (context.kernel.tasks > 1 || (context.kernel.threads ?? 1) > 1)
+    throw broken(context, shown, "draws are made in order, so by one task of one thread");
   if (context.inVector) throw broken(context, shown, "a vector loop draws nothing");
 }
 
@@ -171,7 +236,7 @@ function writable(name: string, stmt: Stmt, context: Context): ArrayInfo {
 function claim(context: Context, name: string): void {
   const { arrays, variables } = context.names;
   if (!nameForm.test(name)) throw broken(context, name, "a name is not an identifier");
-  if (arrays.has(name) || variables.has(name) || name === "taskBegin" || name === "taskEnd") {
+  if (arrays.has(name) || variables.has(name) || name === "taskBegin" || name === "taskEnd" || name === "thread") {
     throw broken(context, name, "a name is bound twice");
   }
 }

@@ -62,6 +62,14 @@ function toText(expr: Expr, support: Support): Text {
         : { fragment: code`*${vectorAddress(expr.buffer, expr.index, expr.type, support, true)}`, level: level.prefix };
     case "splat":
       return primary(code`${support.splat(expr.type)}(${expressionText(expr.arg, support)})`);
+    case "lane":
+      return primary(code`${operand(expr.arg, level.primary, support)}[${expr.lane}]`);
+    case "pack":
+      return primary(code`(${support.type(expr.type)}){${expr.args.map((arg) => expressionText(arg, support))}}`);
+    case "random": {
+      const args = [cName(expr.key), code`${expr.use}`, expressionText(expr.index, support)];
+      return primary(code`${support.random()}(${args})`);
+    }
     case "cast":
       return castText(expr.type, expr.arg, support);
     case "scalar":

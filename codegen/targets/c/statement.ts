@@ -96,6 +96,10 @@ function writeStmt(stmt: Stmt, scope: Scope): void {
       writer.line(code`if (!(${text(stmt.condition)})) ${support.report()}(${args});`);
       return;
     }
+    case "shared":
+    case "barrier":
+    case "mma":
+      return invariant(false, `a processor's kernel holds a ${stmt.kind}`);
     case "note":
       for (const line of stmt.text.split("\n")) writer.line(comment(line));
       return;

@@ -108,6 +108,28 @@ export class Support {
     );
   }
 
+  /** Name of the function that gives counter-based random bits (`ir/random/counter.ts`). */
+  random(): Fragment {
+    return this.#define(
+      "kiln_random_bits",
+      (name) => code`${inline} int32_t ${name}(const int32_t *key, uint32_t use, int64_t index) {
+  uint32_t c0 = (uint32_t)(index >> 2), c1 = use, c2 = (uint32_t)key[2], c3 = (uint32_t)key[3];
+  uint32_t k0 = (uint32_t)key[0], k1 = (uint32_t)key[1];
+  for (int round = 0; round < 10; round++) {
+    const uint64_t p0 = UINT64_C(0xd2511f53) * c0, p1 = UINT64_C(0xcd9e8d57) * c2;
+    c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+    c1 = (uint32_t)p1;
+    c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+    c3 = (uint32_t)p0;
+    k0 += 0x9e3779b9u;
+    k1 += 0xbb67ae85u;
+  }
+  const uint32_t words[4] = {c0, c1, c2, c3};
+  return (int32_t)(words[index & 3] >> 8);
+}`,
+    );
+  }
+
   /** Name of the function that chooses by a mask, as vector comparisons give it (-1 or 0 in integers of the same width). */
   maskedSelect(type: ValueType): Fragment {
     const vector = this.type(type);
