@@ -26,7 +26,7 @@ export type Machine = {
   readonly registers: number;
   /** Alignment of every buffer in a region, in bytes; 64 if left out. */
   readonly alignment?: number;
-  /** Element types that memory holds in place of others; the rest are held as they are. Data sets always are. */
+  /** Element types that memory holds in place of others; the rest are held as they are. */
   readonly stored?: Readonly<Partial<Record<DType, DType>>>;
   /** Where draws of the generator come from: a kernel (`torch`), the host (`host`), or a counter (`counter`); `torch` if left out. */
   readonly random?: "torch" | "host" | "counter";
@@ -37,4 +37,9 @@ export type Machine = {
 /** The type under which memory holds elements of `dtype`. */
 export function storedType(machine: Machine, dtype: DType): DType {
   return machine.stored?.[dtype] ?? dtype;
+}
+
+/** The type under which a data set holds elements of `dtype`: bytes stay bytes, since kernels only read them. */
+export function datasetType(machine: Machine, dtype: DType): DType {
+  return dtype === "u8" || dtype === "bool" ? dtype : storedType(machine, dtype);
 }

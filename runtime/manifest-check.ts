@@ -185,6 +185,8 @@ function checkBuffer(where: string, buffer: ManifestBuffer, entry: ManifestEntry
     case "input":
     case "output":
     case "generator":
+    case "draws":
+    case "key":
       break;
   }
 }

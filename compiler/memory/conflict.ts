@@ -20,6 +20,7 @@ export type Touch = {
 
 /** How a kernel touches each of its buffers. */
 export function touchesOf(lowered: Lowered): readonly Touch[] {
+  const isGpu = lowered.tasks.threads !== undefined;
   return lowered.buffers.map((buffer) => {
     const accesses = lowered.accesses.filter((access) => access.buffer === buffer);
     const all = accesses.map((access) => slabsOf(access, lowered));
@@ -32,7 +33,8 @@ export function touchesOf(lowered: Lowered): readonly Touch[] {
         accesses.some(({ write }) => !write) ||
         accesses.some(({ index }) => index.kind === "variable" && index.name === "anywhere"),
       writes: accesses.some(({ write }) => write),
-      slabs: lowered.tasks.tasks === 1 ? single : uniform ? first : undefined,
+      // Work-groups of different launches run anywhere, and nobody's threads stay with their rows.
+      slabs: isGpu ? undefined : lowered.tasks.tasks === 1 ? single : uniform ? first : undefined,
     };
   });
 }

@@ -39,7 +39,19 @@ export const stateSchema = v.object({
  * - `status`: i32[4], zero when all is well; `[code, value, limit, _]` of the first failed check.
  */
 export const bufferSchema = v.object({
-  role: v.picklist(["state", "arena", "input", "output", "dataset", "indices", "scalars", "generator", "status"]),
+  role: v.picklist([
+    "state",
+    "arena",
+    "input",
+    "output",
+    "dataset",
+    "indices",
+    "scalars",
+    "generator",
+    "draws",
+    "key",
+    "status",
+  ]),
   name: v.string(),
   dtype,
   shape,
