@@ -12,6 +12,8 @@ export type Gpu = {
   readonly warp: number;
   /** Bytes of shared arrays a task may have. */
   readonly sharedBytes: number;
+  /** Most buffers a kernel may be given, beside a few small ones that it only reads. */
+  readonly bindings: number;
   /** How products tile: each thread alone from memory (`direct`), or through shared arrays. */
   readonly tiles: "direct" | "shared";
   /** Precision of tensor cores that products may use; `undefined` for plain f32. */

@@ -3,21 +3,22 @@
  * place of every buffer. Takes the scheduled graphs; gives what a target's emitter takes, and a report of every launch
  * for people.
  */
-import { dtypeBytes, elementCount, type DType } from "../../ir/type.ts";
+import { at, dtypeBytes, elementCount, type DType } from "../../ir/type.ts";
 import type { Kernel } from "../../ir/loop/loop.ts";
-import { datasetType, storedType, type Machine } from "../../ir/machine.ts";
+import { datasetType, storedType, type Gpu, type Machine } from "../../ir/machine.ts";
 import type { Node } from "../../ir/graph.ts";
 import type { Arg, Launch, PlannedBuffer, PlannedEntry, PlannedProgram } from "../../ir/program.ts";
 import { invariant } from "../../ir/diagnostic/diagnostic.ts";
 import { lowerGroup } from "../lower/index.ts";
 import type { Lowered, LowerContext } from "../lower/lowered.ts";
+import { fitTogether, mergeLaunches } from "../lower/gpu/merge.ts";
 import { lowerCopy } from "../lower/map.ts";
 import { drawOf } from "../lower/random.ts";
 import type { Group } from "../schedule/group.ts";
 import type { Schedule } from "../schedule/schedule.ts";
 import { paddedBytes, placeBuffers, type Life } from "./arena.ts";
 import { bufferElements, createBuffer, type Buffer } from "./buffer.ts";
-import { assignPhases, touchesOf, type Touch } from "./conflict.ts";
+import { assignPhases, assignRounds, touchesOf, type Touch } from "./conflict.ts";
 import { KernelTable } from "./kernel-table.ts";
 import { placeValues, type Targets } from "./targets.ts";
 
@@ -119,8 +120,8 @@ function planEntry(
   const { schedule } = entry;
   const targets = placeValues(schedule, new Map(states.map(({ buffer }) => [buffer.name, buffer])), machine);
   const context: LowerContext = { places: targets.places, targets: targets.targets, machine };
-  const steps = lowerAll(schedule, targets, context);
-  const phases = assignPhases(steps.map(({ touches }) => touches));
+  const lowered = lowerAll(schedule, targets, context);
+  const { steps, phases } = machine.gpu === undefined ? inPhases(lowered) : inRounds(lowered, machine.gpu);
   const { offsets, bytes } = placeBuffers(livesOf(steps, phases), machine.alignment);
   const { buffers, argOf } = bindBuffers(entry, targets, steps, states, offsets, machine);
   const phaseCount = Math.max(0, ...phases.map((phase) => phase + 1));
@@ -137,6 +138,35 @@ function planEntry(
     entry: { name, batch, buffers, phases: byPhase, arenaBytes: bytes, scalars: targets.scalars, increments },
     report: { name, batch, phases: phaseCount, arenaBytes: bytes, launches },
   };
+}
+
+/** Steps with the phase of each. */
+type Phased = { readonly steps: readonly Step[]; readonly phases: readonly number[] };
+
+/** The steps as they are, each in the earliest phase. */
+function inPhases(steps: readonly Step[]): Phased {
+  return { steps, phases: assignPhases(steps.map(({ touches }) => touches)) };
+}
+
+/** Steps joined into launches: those whose results most others wait for first, and with each what fits beside it. */
+function inRounds(steps: readonly Step[], gpu: Gpu): Phased {
+  const rounds = assignRounds(
+    steps.map(({ touches }) => touches),
+    (members) =>
+      fitTogether(
+        members.map((i) => at(steps, i).lowered),
+        gpu,
+      ),
+  );
+  const joined = rounds.map((members): Step => {
+    const parts = members.map((i) => at(steps, i));
+    const [first] = parts;
+    invariant(first !== undefined, "an empty round");
+    if (parts.length === 1) return first;
+    const lowered = mergeLaunches(parts.map((part) => part.lowered));
+    return { lowered, touches: touchesOf(lowered), nodes: parts.flatMap(({ nodes }) => nodes), kind: first.kind };
+  });
+  return { steps: joined, phases: joined.map((_, i) => i) };
 }
 
 /** Lowers every group, in an order in which all that a group reads is there and nothing it needs is overwritten. */

@@ -72,7 +72,7 @@ describe("the back of the compiler", () => {
       alignment: 256,
       stored: { bool: "i32", u8: "i32", i8: "i32", i16: "i32", i64: "i32" },
       random: "counter",
-      gpu: { threads: 256, warp: 0, sharedBytes: 16384, tiles: "direct", matrix: undefined },
+      gpu: { threads: 256, warp: 0, sharedBytes: 16384, bindings: 8, tiles: "direct", matrix: undefined },
     },
   ];
   const first = Number(process.env["KILN_SEED"] ?? 0);

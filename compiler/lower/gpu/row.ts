@@ -88,7 +88,10 @@ export function lowerRowOnThreads(group: Group, context: LowerContext): Lowered 
   return finish(draft, tasks, flopsOf(group));
 }
 
-/** As many threads a row as it has work for, and rows to fill a work-group. */
+/**
+ * As many threads a row as it has work for, and rows to fill a work-group of the usual size, so that such kernels can be
+ * merged; rows that are not there cost nothing.
+ */
 function teamOf(group: Group, rows: number, alongRows: boolean, gpu: Gpu): Team {
   const elements = elementCount(group.axes.map((axis) => at(group.shape, axis)));
   const most = Math.min(256, gpu.threads);
@@ -96,9 +99,9 @@ function teamOf(group: Group, rows: number, alongRows: boolean, gpu: Gpu): Team 
   const threads = Math.min(most, powerBelow(Math.floor(gpu.sharedBytes / arrays)));
   if (elements <= 4 || (elements <= shortRow && rows >= manyRows)) return { rows: Math.min(64, threads), lanes: 1 };
   const lanes = Math.min(threads, powerBelow(Math.max(1, elements / 2)));
-  if (!alongRows) return { rows: Math.max(1, Math.min(threads / lanes, powerAbove(rows))), lanes };
+  if (!alongRows) return { rows: threads / lanes, lanes };
   const side = Math.min(threads, neighbours, powerAbove(rows));
-  return { rows: side, lanes: Math.max(1, Math.min(lanes, threads / side)) };
+  return { rows: threads / Math.min(lanes, threads / side), lanes: Math.min(lanes, threads / side) };
 }
 
 /** The largest power of two that is at most `x`, and the smallest that is at least `x`. */
