@@ -11,6 +11,7 @@ export const deviceHeader = new Fragment(`\
 #ifndef KILN_EMULATION
 #define KILN_DEVICE static __device__ __forceinline__
 #define KILN_SHARED(type, name, size) __shared__ __align__(16) type name[size]
+#define KILN_ALIGNED(address, bytes)
 #endif`);
 
 /**
@@ -76,14 +77,14 @@ template <int N, typename T> KILN_DEVICE kiln_vector<T, N> kiln_load(const T *fr
 template <typename T, int N> KILN_DEVICE void kiln_store(T *to, kiln_vector<T, N> x) {
   _Pragma("unroll") for (int i = 0; i < N; i++) to[i] = x.lane[i];
 }
-#ifndef KILN_EMULATION
 template <int N, typename T> KILN_DEVICE kiln_vector<T, N> kiln_load_aligned(const T *from) {
+  KILN_ALIGNED(from, alignof(kiln_vector<T, N>));
   return *(const kiln_vector<T, N> *)from;
 }
 template <typename T, int N> KILN_DEVICE void kiln_store_aligned(T *to, kiln_vector<T, N> x) {
+  KILN_ALIGNED(to, alignof(kiln_vector<T, N>));
   *(kiln_vector<T, N> *)to = x;
-}
-#endif`);
+}`);
 
 /** Tiles of 16 x 8 x 8 with operands of TF32, rounded to nearest with ties away from 0. */
 export const tf32Header = new Fragment(`\
