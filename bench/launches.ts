@@ -46,7 +46,7 @@ export async function takeApart(path: string): Promise<TakenApart> {
   const traced = traceTraining(definition, Object.fromEntries(described), { root });
   const name = file;
   const profile = await cpuProfile();
-  const { plan } = planTraced(traced, { vectors: profile, name });
+  const { plan } = planTraced(traced, { machine: profile, name });
   const place = plan.program.entries.findIndex((entry) => entry.name === "train" && entry.batch === loader.batchSize);
   const whole = at(plan.program.entries, place);
   const { program, labels, empty } = withSingles(plan.program, whole);

@@ -145,7 +145,7 @@ async function compileProgram(
     time: (stage, milliseconds) => clock.add(stage, milliseconds / 1000),
     ...(options.dump === undefined ? {} : { dump: dumperTo(options.dump, dumps) }),
   };
-  const back = planTraced(traced, { vectors: profile, name: options.name, observer });
+  const back = planTraced(traced, { machine: profile, name: options.name, observer });
   const memory = memoryReport(traced, back.plan);
   checkMemory(memory, options.maxMemory);
   const source = clock.timeSync("emit", () => emitC(back.plan.program));

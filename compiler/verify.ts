@@ -87,12 +87,18 @@ export async function buildKernelLibrary(
   { march = "native", alter = (program) => program }: KernelLibraryOptions = {},
 ): Promise<KernelLibrary> {
   const profile = await cpuProfile(march);
-  const { plan } = planTraced(traced, { vectors: profile, name: manifest.name });
+  const { plan } = planTraced(traced, { machine: profile, name: manifest.name });
   const kernels = plan.program.kernels;
   const entries = kernels.map((kernel, index): PlannedEntry => ({
     name: kernel.name,
     batch: 0,
-    buffers: kernel.buffers.map(({ name, dtype, size }) => ({ role: "input", name, dtype, shape: [size] })),
+    buffers: kernel.buffers.map(({ name, dtype, size }) => ({
+      role: "input",
+      name,
+      dtype,
+      stored: dtype,
+      shape: [size],
+    })),
     phases: [[{ kernel: index, args: kernel.buffers.map((_, buffer) => ({ buffer, offset: 0 })) }]],
     arenaBytes: 0,
     scalars: [],

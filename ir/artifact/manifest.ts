@@ -104,7 +104,7 @@ export const gpuKernelSchema = v.object({
   /** Bytes of shared arrays of a work-group. */
   sharedBytes: count,
   /** How it uses each binding. */
-  bindings: v.array(v.picklist(["read", "readwrite"])),
+  bindings: v.array(v.picklist(["read", "readwrite", "uniform"])),
 });
 
 const stateRegion = v.object({ bytes: count, values: v.array(stateSchema) });
