@@ -679,6 +679,56 @@ function target(code: string, what: string, rest: Omit<Diagnostic, "code" | "kin
   return { code, kind: "target", what, ...rest };
 }
 
+// ---- K53xx: the WGSL target at compile time ----
+
+/** WGSL has no type for a value. */
+export function dtypeNotInWgsl(dtype: string, where: string): Diagnostic {
+  return target("K5301", `WGSL has no ${dtype}`, {
+    expected: "f32, bool, or integers, which are computed in 32 bits",
+    got: `${dtype} in ${printable(where)}`,
+    hint: "Cast to f32 before computing, or leave wgsl out of --target.",
+  });
+}
+
+/** A kernel needs more buffers than a WebGPU kernel may bind. */
+export function tooManyBindings(kernel: string, entry: string, got: number, limit: number): Diagnostic {
+  return target(
+    "K5302",
+    `kernel \`${printable(kernel)}\` of \`${printable(entry)}\` binds too many buffers for WebGPU`,
+    {
+      expected: `at most ${limit}`,
+      got: String(got),
+      hint: "Give the function fewer inputs and outputs that are used in one place (join them), or leave wgsl out of --target.",
+    },
+  );
+}
+
+/** A buffer is larger than a WebGPU kernel may bind. */
+export function bindingTooLarge(kernel: string, buffers: readonly string[], got: number, limit: number): Diagnostic {
+  return target("K5303", `kernel \`${printable(kernel)}\` binds more memory at once than WebGPU allows`, {
+    expected: `at most ${limit} bytes`,
+    got: `${got} bytes for ${buffers.map(printable).join(", ")}`,
+    hint: "Use a smaller batch or smaller layers, or leave wgsl out of --target.",
+  });
+}
+
+/** A kernel's work-group is larger than WebGPU allows. */
+export function workgroupTooLarge(kernel: string, what: string, got: number, limit: number): Diagnostic {
+  return internal("K5304", `kernel \`${printable(kernel)}\` has work-groups beyond WebGPU's limits`, {
+    expected: `at most ${limit} ${what}`,
+    got: String(got),
+  });
+}
+
+/** An integer constant has more bits than WGSL's integers. */
+export function integerNotInWgsl(value: number): Diagnostic {
+  return target("K5305", "WGSL has no 64-bit integers", {
+    expected: "constants from -2147483648 to 2147483647",
+    got: String(value),
+    hint: "Compute with smaller numbers or with f32, or leave wgsl out of --target.",
+  });
+}
+
 // ---- K51xx: loop IR and the C target ----
 
 /** Text that is no fragment was put into a program. */
