@@ -12,7 +12,7 @@ export const wgslMachine: Machine = {
   alignment: 256,
   stored: { i64: "i32", i16: "i32", i8: "i32", u8: "i32", bool: "i32" },
   random: "counter",
-  gpu: { threads: 256, warp: 0, sharedBytes: 16384, tiles: "direct", matrix: undefined },
+  gpu: { threads: 256, warp: 0, sharedBytes: 16384, bindings: 8, tiles: "direct", matrix: undefined },
 };
 
 /** Default limits of WebGPU. */
