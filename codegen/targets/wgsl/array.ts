@@ -59,8 +59,8 @@ export function place(view: ArrayView, index: Index, lane: number): Fragment {
     return view.scattered === true ? code`${view.name}[${word >> 2}][${word & 3}]` : code`${view.name}[${word}]`;
   }
   if (view.scattered === true) {
-    const word = constant === 0 ? index.text : code`${index.text} + ${constant}`;
-    return code`${view.name}[(${word}) >> 2u][(${word}) & 3]`;
+    const word = constant === 0 ? index.text : code`(${index.text} + ${constant})`;
+    return code`${view.name}[${word} >> 2u][${word} & 3]`;
   }
   return constant === 0 ? code`${view.name}[${index.text}]` : code`${view.name}[${index.text} + ${constant}]`;
 }

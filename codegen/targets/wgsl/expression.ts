@@ -173,6 +173,10 @@ function loadText(expr: Extract<Expr, { kind: "load" }>, scope: Scope): Text {
     const index = toText(expr.index, scope);
     return { fragment: readBytes(view, index.fragment), level: level.primary, depth: depthOf([index]) };
   }
+  if (lanes === 1 && view.scattered === true) {
+    const index = indexOf(expr.index, scope);
+    return { fragment: readElement(view, index, 0), level: level.primary, depth: 1 };
+  }
   if (lanes === 1) {
     const index = toText(expr.index, scope);
     const value = constantOf(expr.index);
