@@ -21,6 +21,8 @@ export const wgslLimits = {
   bindings: 8,
   /** Bytes of one binding. */
   bindingBytes: 128 * 1024 * 1024,
+  /** Bytes of one binding in the uniform address space. */
+  uniformBytes: 65536,
   /** Work-groups along one axis of a dispatch. */
   groups: 65535,
   /** Threads of a work-group. */
