@@ -262,6 +262,30 @@ export function dataCodeNotFound(file: string): Diagnostic {
   });
 }
 
+// ---- K54xx: the CUDA target ----
+
+/** The CUDA target has no spelling for an element type. */
+export function dtypeNotInCuda(dtype: string, where: string): Diagnostic {
+  return target("K5401", `the CUDA target cannot compute with ${dtype}`, {
+    got: printable(where),
+    hint: "Cast to f32 before computing, and back afterwards.",
+    expected: "an element type that kernels compute with: f32, f64, integers or bool",
+  });
+}
+
+/** A kernel for GPUs asks for what only a processor's thread does. */
+export function notOnCuda(kernel: string, what: string): Diagnostic {
+  return internal("K5402", `kernel \`${printable(kernel)}\` cannot run on CUDA: ${printable(what)}`);
+}
+
+/** A kernel needs more of a block than CUDA has. */
+export function cudaLimit(kernel: string, what: string, got: number, limit: number): Diagnostic {
+  return internal("K5403", `kernel \`${printable(kernel)}\` needs too much of a block: ${printable(what)}`, {
+    expected: `at most ${limit}`,
+    got: String(got),
+  });
+}
+
 // ---- K60xx: the command line (K600x are mistakes of use: exit code 2) ----
 
 /** A command that does not exist. */
@@ -653,6 +677,56 @@ export function indexOutOfRange(op: string, index: number, extent: number): Diag
 
 function target(code: string, what: string, rest: Omit<Diagnostic, "code" | "kind" | "what"> = {}): Diagnostic {
   return { code, kind: "target", what, ...rest };
+}
+
+// ---- K53xx: the WGSL target at compile time ----
+
+/** WGSL has no type for a value. */
+export function dtypeNotInWgsl(dtype: string, where: string): Diagnostic {
+  return target("K5301", `WGSL has no ${dtype}`, {
+    expected: "f32, bool, or integers, which are computed in 32 bits",
+    got: `${dtype} in ${printable(where)}`,
+    hint: "Cast to f32 before computing, or leave wgsl out of --target.",
+  });
+}
+
+/** A kernel needs more buffers than a WebGPU kernel may bind. */
+export function tooManyBindings(kernel: string, entry: string, got: number, limit: number): Diagnostic {
+  return target(
+    "K5302",
+    `kernel \`${printable(kernel)}\` of \`${printable(entry)}\` binds too many buffers for WebGPU`,
+    {
+      expected: `at most ${limit}`,
+      got: String(got),
+      hint: "Give the function fewer inputs and outputs that are used in one place (join them), or leave wgsl out of --target.",
+    },
+  );
+}
+
+/** A buffer is larger than a WebGPU kernel may bind. */
+export function bindingTooLarge(kernel: string, buffers: readonly string[], got: number, limit: number): Diagnostic {
+  return target("K5303", `kernel \`${printable(kernel)}\` binds more memory at once than WebGPU allows`, {
+    expected: `at most ${limit} bytes`,
+    got: `${got} bytes for ${buffers.map(printable).join(", ")}`,
+    hint: "Use a smaller batch or smaller layers, or leave wgsl out of --target.",
+  });
+}
+
+/** A kernel's work-group is larger than WebGPU allows. */
+export function workgroupTooLarge(kernel: string, what: string, got: number, limit: number): Diagnostic {
+  return internal("K5304", `kernel \`${printable(kernel)}\` has work-groups beyond WebGPU's limits`, {
+    expected: `at most ${limit} ${what}`,
+    got: String(got),
+  });
+}
+
+/** An integer constant has more bits than WGSL's integers. */
+export function integerNotInWgsl(value: number): Diagnostic {
+  return target("K5305", "WGSL has no 64-bit integers", {
+    expected: "constants from -2147483648 to 2147483647",
+    got: String(value),
+    hint: "Compute with smaller numbers or with f32, or leave wgsl out of --target.",
+  });
 }
 
 // ---- K51xx: loop IR and the C target ----
@@ -1378,6 +1452,57 @@ export function unsafeArtifactPath(file: string, reason: string): Diagnostic {
     expected: "a plain file inside the artifact's folder",
     got: printable(reason),
     hint: "The manifest is damaged or was tampered with: compile the model again.",
+  });
+}
+
+/** An artifact was not compiled for the device that is to run it. */
+export function targetNotCompiled(device: string, needed: string, has: readonly string[]): Diagnostic {
+  const all = [...has, needed].map(printable).join(",");
+  return target("K5230", `the artifact was not compiled for the device \`${printable(device)}\``, {
+    expected: `an artifact with the target ${printable(needed)}`,
+    got: `one with ${has.map(printable).join(", ")}`,
+    hint: `Compile the model for it too: \`kiln compile … --target ${all}\`, or choose another device with --device.`,
+  });
+}
+
+/** A number does not fit in the 32 bits in which a GPU holds it. */
+export function valueTooLarge(name: string, index: number, value: string): Diagnostic {
+  return user("K5231", `\`${printable(name)}\`: ${printable(value)} does not fit in 32 bits`, {
+    expected: "numbers from -2147483648 to 2147483647: this device holds all integers in 32 bits",
+    got: `${printable(value)}, element ${index}`,
+    hint: "Use smaller numbers, or run on the processor: --device cpu.",
+  });
+}
+
+/** The calling thread would have to wait for a device, which it cannot. */
+export function deviceCannotWait(call: string, instead: string): Diagnostic {
+  return target("K5232", `\`${printable(call)}\` would have to wait for the GPU, which this thread cannot do`, {
+    expected: `\`await ${printable(instead)}()\` ${call === instead ? "instead" : "before it or instead of it"}`,
+    got: printable(call),
+    hint: "In browsers everything that waits for the GPU is asynchronous.",
+  });
+}
+
+/** A program needs more than a device allows. */
+export function programExceedsDevice(
+  name: string,
+  device: string,
+  needs: readonly string[],
+  allows: readonly string[],
+): Diagnostic {
+  return target("K5233", `${printable(name)} needs more than ${printable(device)} allows`, {
+    expected: `at most ${allows.map(printable).join(", ")}`,
+    got: needs.map(printable).join(", "),
+    hint: "Choose another GPU, a smaller batch or a smaller model, or run on the processor: --device cpu.",
+  });
+}
+
+/** This build of Kiln has no driver for a kind of GPU. */
+export function noDriver(device: string): Diagnostic {
+  return target("K5234", `this build of Kiln cannot drive the device \`${printable(device)}\``, {
+    expected: "a build with a driver for it",
+    got: "one without",
+    hint: "Install Kiln again, or choose another device with --device.",
   });
 }
 
