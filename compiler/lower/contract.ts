@@ -7,6 +7,7 @@ import type { Group } from "../schedule/group.ts";
 import { buildLoops, panelsOf, rowLoopsOf } from "./contract-loops.ts";
 import type { ContractPlan, Tile } from "./contract-tile.ts";
 import { lowerDirect } from "./gpu/contract-direct.ts";
+import { lowerShared } from "./gpu/contract-shared.ts";
 import { substitute } from "./index-math.ts";
 import type { Scope } from "./kernel-writer.ts";
 import { draftOf, finish, storeIndex, writeAll, type Draft, type LowerContext, type Lowered } from "./lowered.ts";
@@ -23,8 +24,14 @@ export function lowerContract(group: Group, context: LowerContext, plan: Contrac
   for (const [name, range] of c.ranges) draft.writer.ranges.set(name, range);
   const { dtype } = node.type;
   const epilogue = epilogueOf(draft, group, context, c, node);
-  if (context.machine.gpu !== undefined)
-    return lowerDirect({ draft, c, plan, vectorAccess, scalarAccess, dtype, epilogue }, dtype === "f32" ? 4 : 1);
+  const { gpu } = context.machine;
+  if (gpu !== undefined) {
+    const product = { draft, c, plan, vectorAccess, scalarAccess, dtype, epilogue };
+    // An empty sum has nothing to share.
+    const isEmpty = c.reduced.some(({ extent }) => extent === 0);
+    if (gpu.tiles === "shared" && dtype === "f32" && !isEmpty) return lowerShared(product, gpu.matrix);
+    return lowerDirect(product, dtype === "f32" ? 4 : 1);
+  }
   const lanes = dtype === "f64" ? Math.max(2, context.machine.lanes / 2) : context.machine.lanes;
   const free = c.out.filter(({ name, extent }) => name !== plan.vector.name && extent > 1);
   const widest = Math.max(...panelsOf(plan.vector.extent, lanes).map(({ vectors }) => vectors));

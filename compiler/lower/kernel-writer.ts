@@ -154,12 +154,26 @@ export class KernelWriter {
 
   /** Binds a value to a name unless it is a name or constant already. */
   bind(scope: Scope, value: Expr, prefix = "t"): Expr {
-    if (value.kind === "variable" || value.kind === "constant") return value;
+    const bound = value.type.dtype === "i64" && value.type.lanes === 1 ? simplify(value, this.ranges) : value;
+    if (bound.kind === "variable" || bound.kind === "constant") return bound;
     const name = this.fresh(prefix);
     this.homes.set(name, scope);
-    scope.add(loopIr.bind(name, value));
-    if (value.type.dtype === "i64") this.ranges.set(name, rangeOf(value, this.ranges));
-    return loopIr.variable(name, value.type);
+    scope.add(loopIr.bind(name, bound));
+    if (bound.type.dtype === "i64") this.ranges.set(name, rangeOf(bound, this.ranges));
+    return loopIr.variable(name, bound.type);
+  }
+
+  /** Runs `build` while a variable is known to be in a range, which it is where a condition holds. */
+  knowing(variable: Expr, range: Range, build: () => void): void {
+    if (variable.kind !== "variable") {
+      build();
+      return;
+    }
+    const before = this.ranges.get(variable.name);
+    this.ranges.set(variable.name, range);
+    build();
+    if (before === undefined) this.ranges.delete(variable.name);
+    else this.ranges.set(variable.name, before);
   }
 
   /** Declares a variable that changes. */

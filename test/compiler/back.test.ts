@@ -74,6 +74,13 @@ describe("the back of the compiler", () => {
       random: "counter",
       gpu: { threads: 256, warp: 0, sharedBytes: 16384, bindings: 8, tiles: "direct", matrix: undefined },
     },
+    {
+      lanes: 4,
+      registers: 64,
+      alignment: 256,
+      random: "counter",
+      gpu: { threads: 256, warp: 32, sharedBytes: 40960, bindings: 64, tiles: "shared", matrix: undefined },
+    },
   ];
   const first = Number(process.env["KILN_SEED"] ?? 0);
   const count = Number(process.env["KILN_PROGRAMS"] ?? 150);

@@ -89,8 +89,8 @@ export abstract class Support {
     k0 += 0x9e3779b9u;
     k1 += 0xbb67ae85u;
   }
-  const ${word} words[4] = {c0, c1, c2, c3};
-  return (${int})(words[index & 3] >> 8);
+  const ${word} low = index & 1 ? c1 : c0, high = index & 1 ? c3 : c2;
+  return (${int})((index & 2 ? high : low) >> 8);
 }`,
     );
   }

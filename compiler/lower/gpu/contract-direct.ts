@@ -4,12 +4,12 @@
  * chains, which keeps rounding errors near those of blocked libraries.
  */
 import { assign, branch, constant, int, lane, scalar, splat, variable, type Expr } from "../../../ir/loop/loop.ts";
-import { at, type DType } from "../../../ir/type.ts";
-import type { Contraction, Loop } from "../../schedule/contraction.ts";
-import type { ContractPlan } from "../contract-tile.ts";
-import { affineExpr, rangeOf, substitute, type Affine } from "../index-math.ts";
+import { at } from "../../../ir/type.ts";
+import type { Loop } from "../../schedule/contraction.ts";
+import { affineExpr, rangeOf, substitute } from "../index-math.ts";
 import { nameOfVariable, Scope } from "../kernel-writer.ts";
-import { finish, type Draft, type Lowered } from "../lowered.ts";
+import { finish, type Lowered } from "../lowered.ts";
+import { extentOf, indicesOf, type Product } from "./product.ts";
 import { overItems } from "./threads.ts";
 import { vectorize } from "./vectorize.ts";
 
@@ -32,21 +32,8 @@ const enoughThreads = 128;
 /** Threads of a work-group: a few, so that small products reach several cores. */
 const groupThreads = 32;
 
-/** A product as the schedule sees it. */
-export type DirectProduct = {
-  readonly draft: Draft;
-  readonly c: Contraction;
-  readonly plan: ContractPlan;
-  /** Elements that a loop moves in each operand. */
-  readonly vectorAccess: Affine;
-  readonly scalarAccess: Affine;
-  readonly dtype: DType;
-  /** Writes what belongs to one element of the result. */
-  readonly epilogue: (scope: Scope, point: ReadonlyMap<string, Expr>) => void;
-};
-
 /** One thread's tile. */
-type Tile = DirectProduct & {
+type Tile = Product & {
   /** Numbers a vector: 4, or 1 where the columns cannot be read as vectors. */
   readonly lanes: number;
   /** Row loops, which only the scalar operand has, flattened; and their product. */
@@ -58,7 +45,7 @@ type Tile = DirectProduct & {
 };
 
 /** Lowers a product. */
-export function lowerDirect(product: DirectProduct, lanes: number): Lowered {
+export function lowerDirect(product: Product, lanes: number): Lowered {
   const { draft, c, plan, vectorAccess } = product;
   const free = c.out.filter(({ name, extent }) => name !== plan.vector.name && extent > 1);
   const rowLoops = free.filter(({ name }) => !vectorAccess.coefficients.has(name));
@@ -87,11 +74,6 @@ export function lowerDirect(product: DirectProduct, lanes: number): Lowered {
   return finish(draft, tasks, 2 * extentOf([...c.out, ...c.reduced]));
 }
 
-/** Iterations of nested loops. */
-function extentOf(loops: readonly Loop[]): number {
-  return loops.reduce((count, { extent }) => count * extent, 1);
-}
-
 /** The largest tile that still gives threads enough; its rows, and vectors a row. */
 function chooseTile(rows: number, vectors: number, lanes: number, outer: number): readonly [number, number] {
   const fitting = tiles
@@ -103,17 +85,6 @@ function chooseTile(rows: number, vectors: number, lanes: number, outer: number)
   const threads = ([height, across]: readonly [number, number]): number =>
     outer * Math.ceil(rows / height) * Math.ceil(vectors / across);
   return fitting.find((tile) => threads(tile) >= enoughThreads) ?? fitting.at(-1) ?? [1, 1];
-}
-
-/** Indices of loops from their number when they run nested, outermost first. */
-function indicesOf(loops: readonly Loop[], number: Expr): Map<string, Expr> {
-  let step = extentOf(loops);
-  return new Map(
-    loops.map(({ name, extent }): [string, Expr] => {
-      step /= extent;
-      return [name, scalar("mod", scalar("div", number, int(step)), int(extent))];
-    }),
-  );
 }
 
 /** A number kept below `count` where it may reach it, and whether it is below. */

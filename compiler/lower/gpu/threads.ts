@@ -61,10 +61,6 @@ export function within(
   }
   const name = writer.bind(scope, number, "item");
   const inner = new Scope(scope, true);
-  const range = { min: 0, max: Math.max(0, count - 1) };
-  if (name.kind === "variable") {
-    writer.ranges.set(name.name, range);
-    build(inner, name);
-  } else build(inner, name);
+  writer.knowing(name, { min: 0, max: Math.max(0, count - 1) }, () => build(inner, name));
   scope.add(branch(scalar("lt", name, int(count)), inner.statements));
 }
