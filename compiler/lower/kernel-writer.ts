@@ -89,10 +89,10 @@ export class KernelWriter {
     return loopIr.load(this.nameOf(buffer), buffer.dtype, place, lanes);
   }
 
-  /** Writes an element or vector. */
+  /** Writes an element or vector, as the buffer's type. */
   store(buffer: Buffer, index: Expr, value: Expr): Stmt {
     const place = this.touch(buffer, index, value.type.lanes, true);
-    return loopIr.store(this.nameOf(buffer), place, value);
+    return loopIr.store(this.nameOf(buffer), place, loopIr.cast(value, buffer.dtype));
   }
 
   /** The offset of an element of a buffer's value. */
@@ -107,6 +107,12 @@ export class KernelWriter {
     this.usage.set(buffer, { read: true, written: true, size });
     this.accesses.push({ buffer, index: loopIr.variable("anywhere"), lanes: 1, write: true });
     return name;
+  }
+
+  /** The name of the buffer that holds the key of counter-based random numbers, which is read. */
+  nameOfKey(buffer: Buffer): string {
+    this.touch(buffer, loopIr.int(0), 1, false);
+    return this.nameOf(buffer);
   }
 
   /** Opens a loop: `build` fills its body with the variable in range. */
@@ -148,12 +154,26 @@ export class KernelWriter {
 
   /** Binds a value to a name unless it is a name or constant already. */
   bind(scope: Scope, value: Expr, prefix = "t"): Expr {
-    if (value.kind === "variable" || value.kind === "constant") return value;
+    const bound = value.type.dtype === "i64" && value.type.lanes === 1 ? simplify(value, this.ranges) : value;
+    if (bound.kind === "variable" || bound.kind === "constant") return bound;
     const name = this.fresh(prefix);
     this.homes.set(name, scope);
-    scope.add(loopIr.bind(name, value));
-    if (value.type.dtype === "i64") this.ranges.set(name, rangeOf(value, this.ranges));
-    return loopIr.variable(name, value.type);
+    scope.add(loopIr.bind(name, bound));
+    if (bound.type.dtype === "i64") this.ranges.set(name, rangeOf(bound, this.ranges));
+    return loopIr.variable(name, bound.type);
+  }
+
+  /** Runs `build` while a variable is known to be in a range, which it is where a condition holds. */
+  knowing(variable: Expr, range: Range, build: () => void): void {
+    if (variable.kind !== "variable") {
+      build();
+      return;
+    }
+    const before = this.ranges.get(variable.name);
+    this.ranges.set(variable.name, range);
+    build();
+    if (before === undefined) this.ranges.delete(variable.name);
+    else this.ranges.set(variable.name, before);
   }
 
   /** Declares a variable that changes. */

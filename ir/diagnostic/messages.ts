@@ -679,6 +679,56 @@ function target(code: string, what: string, rest: Omit<Diagnostic, "code" | "kin
   return { code, kind: "target", what, ...rest };
 }
 
+// ---- K53xx: the WGSL target at compile time ----
+
+/** WGSL has no type for a value. */
+export function dtypeNotInWgsl(dtype: string, where: string): Diagnostic {
+  return target("K5301", `WGSL has no ${dtype}`, {
+    expected: "f32, bool, or integers, which are computed in 32 bits",
+    got: `${dtype} in ${printable(where)}`,
+    hint: "Cast to f32 before computing, or leave wgsl out of --target.",
+  });
+}
+
+/** A kernel needs more buffers than a WebGPU kernel may bind. */
+export function tooManyBindings(kernel: string, entry: string, got: number, limit: number): Diagnostic {
+  return target(
+    "K5302",
+    `kernel \`${printable(kernel)}\` of \`${printable(entry)}\` binds too many buffers for WebGPU`,
+    {
+      expected: `at most ${limit}`,
+      got: String(got),
+      hint: "Give the function fewer inputs and outputs that are used in one place (join them), or leave wgsl out of --target.",
+    },
+  );
+}
+
+/** A buffer is larger than a WebGPU kernel may bind. */
+export function bindingTooLarge(kernel: string, buffers: readonly string[], got: number, limit: number): Diagnostic {
+  return target("K5303", `kernel \`${printable(kernel)}\` binds more memory at once than WebGPU allows`, {
+    expected: `at most ${limit} bytes`,
+    got: `${got} bytes for ${buffers.map(printable).join(", ")}`,
+    hint: "Use a smaller batch or smaller layers, or leave wgsl out of --target.",
+  });
+}
+
+/** A kernel's work-group is larger than WebGPU allows. */
+export function workgroupTooLarge(kernel: string, what: string, got: number, limit: number): Diagnostic {
+  return internal("K5304", `kernel \`${printable(kernel)}\` has work-groups beyond WebGPU's limits`, {
+    expected: `at most ${limit} ${what}`,
+    got: String(got),
+  });
+}
+
+/** An integer constant has more bits than WGSL's integers. */
+export function integerNotInWgsl(value: number): Diagnostic {
+  return target("K5305", "WGSL has no 64-bit integers", {
+    expected: "constants from -2147483648 to 2147483647",
+    got: String(value),
+    hint: "Compute with smaller numbers or with f32, or leave wgsl out of --target.",
+  });
+}
+
 // ---- K51xx: loop IR and the C target ----
 
 /** Text that is no fragment was put into a program. */
@@ -757,6 +807,116 @@ export function badMarch(march: string): Diagnostic {
     expected: "letters, digits, `.`, `_`, `+` and `-`, such as native, x86-64-v3 or armv8-a",
     got: printable(march),
     hint: "Leave --march out to compile for this machine.",
+  });
+}
+
+// ---- K52xx: GPU devices at run time, and wgpu-native ----
+
+/** wgpu-native cannot be found or obtained. `reasons`: what was tried and how it ended. */
+export function wgpuUnavailable(version: string, reasons: readonly string[]): Diagnostic {
+  return target("K5201", `cannot find or obtain wgpu-native ${version}`, {
+    got: reasons.map(printable).join("; "),
+    hint: "Install Python with pip and run `npm run setup:wgpu`, or set WGPU_NATIVE_PATH to the library.",
+    expected: "the library named by WGPU_NATIVE_PATH, in the cache, in an installed `wgpu` package, or from pip",
+  });
+}
+
+/** No GPU can be opened. `wanted`: the name that was asked for, or empty. */
+export function noGpuDevice(wanted: string, reason: string): Diagnostic {
+  return target("K5202", "no GPU device can be opened", {
+    expected: wanted === "" ? "an adapter with a driver" : `an adapter whose name holds ${printable(wanted)}`,
+    got: printable(reason),
+    hint: "Install the GPU's driver (on Debian, mesa-vulkan-drivers and libvulkan1 give one in software); `kiln doctor` shows what is there.",
+  });
+}
+
+/** A device has not enough memory. */
+export function gpuOutOfMemory(bytes: number, reason: string): Diagnostic {
+  return target("K5203", `the GPU device has no room for ${bytes} bytes`, {
+    got: printable(reason),
+    expected: "memory that the device can give",
+    hint: "Use a smaller batch or model, or another device.",
+  });
+}
+
+/** A driver refuses a kernel. */
+export function gpuKernelRefused(kernel: string, reason: string): Diagnostic {
+  return target("K5204", `the kernel \`${printable(kernel)}\` cannot be compiled for this device`, {
+    got: reason.split("\n").map(printable).join("\n            "),
+    expected: "a kernel that the device's compiler accepts, with the bindings it is declared with",
+    hint: "Compile the model again; if that does not help, `kiln compile --target c` makes it run on the processor.",
+  });
+}
+
+/** A device is gone, for good. */
+export function gpuLost(reason: string): Diagnostic {
+  return target("K5205", "the GPU device was lost", {
+    got: printable(reason),
+    expected: "a device that stays",
+    hint: "Start again: training resumes from the last checkpoint. If it happens again, look into the system's log for the driver's reason.",
+  });
+}
+
+/** A call on a device that has been closed. */
+export function gpuClosed(): Diagnostic {
+  return target("K5206", "the GPU device is closed", {
+    expected: "an open device",
+    got: "one that was closed",
+    hint: "Open the device again.",
+  });
+}
+
+/** Something that was freed, or that another device made. `what`: memory, module or sequence. */
+export function gpuForeign(what: string, isFreed: boolean): Diagnostic {
+  return target("K5207", `this ${printable(what)} cannot be used here`, {
+    expected: `a ${printable(what)} of this device`,
+    got: isFreed ? "one that was freed" : "one of another device",
+    hint: "Keep what a device made as long as it is used, and use it with that device only.",
+  });
+}
+
+/** A range of bytes that does not lie in its memory as it must. */
+export function gpuBadRange(what: string, expected: string, got: string): Diagnostic {
+  return target("K5208", `${printable(what)} does not fit the device's memory`, {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Compile the model again; its plan of the memory is for another device or damaged.",
+  });
+}
+
+/** A launch that does not fit its kernel or the device. */
+export function gpuBadLaunch(kernel: string, expected: string, got: string): Diagnostic {
+  return target("K5209", `a launch of the kernel \`${printable(kernel)}\` is malformed`, {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Compile the model again.",
+  });
+}
+
+/** A number of steps that is none. */
+export function gpuBadSteps(got: number): Diagnostic {
+  return target("K5210", "this is no number of steps", {
+    expected: "a positive integer",
+    got: String(got),
+    hint: "Run at least one step.",
+  });
+}
+
+/** A call of a device's driver failed. */
+export function gpuCallFailed(call: string, reason: string): Diagnostic {
+  return target("K5211", `the GPU device failed in \`${printable(call)}\``, {
+    got: reason.split("\n").map(printable).join("\n            "),
+    expected: "success",
+    hint: "`kiln doctor` shows the device and its driver; a newer driver may help.",
+  });
+}
+
+/** A kernel that needs more than the device has, or whose text its compiler would not survive. */
+export function gpuKernelTooLarge(kernel: string, expected: string, got: string): Diagnostic {
+  return target("K5212", `the kernel \`${printable(kernel)}\` does not fit this device`, {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Compile the model for this device.",
   });
 }
 
@@ -1292,6 +1452,57 @@ export function unsafeArtifactPath(file: string, reason: string): Diagnostic {
     expected: "a plain file inside the artifact's folder",
     got: printable(reason),
     hint: "The manifest is damaged or was tampered with: compile the model again.",
+  });
+}
+
+/** An artifact was not compiled for the device that is to run it. */
+export function targetNotCompiled(device: string, needed: string, has: readonly string[]): Diagnostic {
+  const all = [...has, needed].map(printable).join(",");
+  return target("K5230", `the artifact was not compiled for the device \`${printable(device)}\``, {
+    expected: `an artifact with the target ${printable(needed)}`,
+    got: `one with ${has.map(printable).join(", ")}`,
+    hint: `Compile the model for it too: \`kiln compile … --target ${all}\`, or choose another device with --device.`,
+  });
+}
+
+/** A number does not fit in the 32 bits in which a GPU holds it. */
+export function valueTooLarge(name: string, index: number, value: string): Diagnostic {
+  return user("K5231", `\`${printable(name)}\`: ${printable(value)} does not fit in 32 bits`, {
+    expected: "numbers from -2147483648 to 2147483647: this device holds all integers in 32 bits",
+    got: `${printable(value)}, element ${index}`,
+    hint: "Use smaller numbers, or run on the processor: --device cpu.",
+  });
+}
+
+/** The calling thread would have to wait for a device, which it cannot. */
+export function deviceCannotWait(call: string, instead: string): Diagnostic {
+  return target("K5232", `\`${printable(call)}\` would have to wait for the GPU, which this thread cannot do`, {
+    expected: `\`await ${printable(instead)}()\` ${call === instead ? "instead" : "before it or instead of it"}`,
+    got: printable(call),
+    hint: "In browsers everything that waits for the GPU is asynchronous.",
+  });
+}
+
+/** A program needs more than a device allows. */
+export function programExceedsDevice(
+  name: string,
+  device: string,
+  needs: readonly string[],
+  allows: readonly string[],
+): Diagnostic {
+  return target("K5233", `${printable(name)} needs more than ${printable(device)} allows`, {
+    expected: `at most ${allows.map(printable).join(", ")}`,
+    got: needs.map(printable).join(", "),
+    hint: "Choose another GPU, a smaller batch or a smaller model, or run on the processor: --device cpu.",
+  });
+}
+
+/** This build of Kiln has no driver for a kind of GPU. */
+export function noDriver(device: string): Diagnostic {
+  return target("K5234", `this build of Kiln cannot drive the device \`${printable(device)}\``, {
+    expected: "a build with a driver for it",
+    got: "one without",
+    hint: "Install Kiln again, or choose another device with --device.",
   });
 }
 

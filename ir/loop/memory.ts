@@ -157,15 +157,15 @@ export class LoopMemory {
     const doing = writes ? "writes" : "reads";
     if (wrote >= first && wrote !== now)
       this.#race(doing, index, `thread ${wrote - first} wrote since the last barrier`);
-    const read = this.#threadReads[index] ?? several;
+    // `Infinity` stands for several readers, of the stretch that is noted beside it.
+    const noted = this.#threadReads[index] ?? several;
+    const read = noted === Infinity && this.#readEpoch[index] !== epoch ? several : noted;
     if (writes) {
       if (read >= first && read !== now) this.#race(doing, index, "another thread read since the last barrier");
       this.#threadWrites[index] = now;
       return;
     }
-    // A stretch's first reader is kept until another one comes; `Infinity` stands for several of this stretch.
-    const before = read === Infinity ? (this.#readEpoch[index] === epoch ? Infinity : several) : read;
-    this.#threadReads[index] = before < first || before === now ? now : Infinity;
+    this.#threadReads[index] = read < first || read === now ? now : Infinity;
     this.#readEpoch[index] = epoch;
   }
 

@@ -1,0 +1,58 @@
+/**
+ * Constants computed before they are text. WGSL makes it an error to write an expression of constants that overflows,
+ * divides by zero or gives infinity, so none is left: what is constant is folded by the meaning of `scalar.ts`.
+ */
+import { conversion, operation } from "../../../ir/loop/arithmetic.ts";
+import { mapParts, splat, type Expr } from "../../../ir/loop/loop.ts";
+import type { ScalarOp } from "../../../ir/loop/scalar.ts";
+import { isInteger, type DType } from "../../../ir/type.ts";
+
+/** The same expression, with constants in place of operations on constants. */
+export function fold(expr: Expr): Expr {
+  const folded = mapParts(expr, fold);
+  if (folded.kind === "cast") {
+    const value = constantOf(folded.arg);
+    if (value === undefined || isHalf(folded.type.dtype) || isHalf(folded.arg.type.dtype)) return folded;
+    return lanes(folded, conversion(folded.arg.type.dtype, folded.type.dtype)(value));
+  }
+  if (folded.kind !== "scalar") return folded;
+  const [x, y, z] = folded.args;
+  if (x === undefined) return folded;
+  const first = constantOf(x);
+  if (folded.op === "select") {
+    const chosen = first === 0 ? z : y;
+    return first === undefined || chosen === undefined ? folded : chosen;
+  }
+  const same = neutral(folded.op, x, y);
+  if (same !== undefined) return same;
+  const second = y === undefined ? 0 : constantOf(y);
+  const third = z === undefined ? 0 : constantOf(z);
+  if (first === undefined || second === undefined || third === undefined || isHalf(x.type.dtype)) return folded;
+  return lanes(folded, operation(folded.op, x.type.dtype)(first, second, third));
+}
+
+/** What an operation of integers leaves as it was: x + 0, x - 0, x * 1 and 1 * x. */
+function neutral(op: ScalarOp, x: Expr, y: Expr | undefined): Expr | undefined {
+  if (y === undefined || !isInteger(x.type.dtype)) return undefined;
+  const [first, second] = [constantOf(x), constantOf(y)];
+  if (op === "add" && first === 0) return y;
+  if ((op === "add" || op === "sub") && second === 0) return x;
+  if (op === "mul" && first === 1) return y;
+  return op === "mul" && second === 1 ? x : undefined;
+}
+
+/** The value of a constant, or of all lanes of a vector that is one. */
+export function constantOf(expr: Expr): number | undefined {
+  if (expr.kind === "splat") return constantOf(expr.arg);
+  return expr.kind === "constant" ? expr.value : undefined;
+}
+
+function lanes(like: Expr, value: number): Expr {
+  const { dtype } = like.type;
+  return splat({ kind: "constant", type: { dtype, lanes: 1 }, value }, like.type.lanes);
+}
+
+/** Types that loop IR does not compute with; spelling them is the error. */
+function isHalf(dtype: DType): boolean {
+  return dtype === "f16" || dtype === "bf16";
+}

@@ -1,0 +1,177 @@
+/**
+ * WGSL statements from loop IR. A kernel's tasks loop is replaced by the work-group's own number; loops stay loops, but for
+ * short ones that are to be unrolled, whose iterations are written out with the loop's variable as a constant of each.
+ */
+import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
+import type { Stmt } from "../../../ir/loop/loop.ts";
+import { code, comment, type Fragment } from "../../source-writer.ts";
+import { elementOf, holdsVectors, laneOf, vectorPlace, writeElement, type ArrayView } from "./array.ts";
+import { expressionText, indexOf, nameOf, viewOf, type Scope } from "./expression.ts";
+import { constantOf, fold } from "./fold.ts";
+import { valueType, wgslName } from "./spelling.ts";
+
+/** What the statements of a kernel see beside names. */
+export type StatementScope = Scope & {
+  /** Arrays that hold whole vectors only. */
+  readonly vectors: ReadonlySet<string>;
+  /** The shared arrays, declared outside of the kernel's function. */
+  readonly shared: ReadonlyMap<Stmt, ArrayView>;
+  /** Statements that are a barrier. */
+  readonly barriers: readonly Fragment[];
+  /** The number of the work-group's task. */
+  readonly task: Fragment;
+};
+
+/** Loops of up to this many iterations and statements in all are written out. */
+const most = { iterations: 16, statements: 256 } as const;
+
+/** Writes statements, in a scope of their own. */
+export function writeBody(body: readonly Stmt[], outer: StatementScope): void {
+  const arrays = new Map(outer.arrays);
+  const scope = { ...outer, arrays };
+  for (const stmt of body) {
+    if (stmt.kind === "local") {
+      const element = elementOf(stmt.dtype, outer.vectors.has(stmt.name), `the array ${stmt.name}`);
+      arrays.set(stmt.name, { name: wgslName(stmt.name), dtype: stmt.dtype, element, offset: 0 });
+    }
+    if (stmt.kind === "shared") {
+      const view = outer.shared.get(stmt);
+      invariant(view !== undefined, `the shared array ${stmt.name} is not declared`);
+      arrays.set(stmt.name, view);
+    }
+    writeStmt(stmt, scope);
+  }
+}
+
+function writeStmt(stmt: Stmt, scope: StatementScope): void {
+  const { writer } = scope;
+  switch (stmt.kind) {
+    case "for":
+      return writeLoop(stmt, scope);
+    case "let":
+    case "mutable": {
+      const value = expressionText(stmt.value, scope);
+      const keyword = stmt.kind === "let" ? code`let` : code`var`;
+      writer.line(code`${keyword} ${wgslName(stmt.name)}: ${valueType(stmt.value.type)} = ${value};`);
+      return;
+    }
+    case "assign":
+      writer.line(code`${wgslName(stmt.name)} = ${expressionText(stmt.value, scope)};`);
+      return;
+    case "local": {
+      const { name, element } = viewOf(stmt.name, scope);
+      writer.line(code`var ${name}: ${arrayType(element, stmt.size)};`);
+      return;
+    }
+    case "shared":
+      return;
+    case "barrier":
+      for (const line of scope.barriers) writer.line(line);
+      return;
+    case "store":
+      return writeStore(stmt, scope);
+    case "if": {
+      const otherwise = stmt.otherwise.length > 0;
+      const head = code`if (${expressionText(stmt.condition, scope)}) {`;
+      writer.block(head, () => writeBody(stmt.then, scope), otherwise ? code`} else {` : code`}`);
+      if (otherwise) writer.indented(() => writeBody(stmt.otherwise, scope)).line(code`}`);
+      return;
+    }
+    case "check":
+      return writeCheck(stmt, scope);
+    case "mma":
+    case "draw":
+      invariant(false, `a kernel for WGSL holds a ${stmt.kind}`);
+      break;
+    case "note":
+      for (const line of stmt.text.split("\n")) writer.line(comment(line));
+      return;
+  }
+}
+
+/** The type of an array of `size` elements of loop IR; WGSL has no empty ones. */
+export function arrayType(element: ArrayView["element"], size: number): Fragment {
+  const own = element.startsWith("vec4") ? size / 4 : size;
+  return code`array<${elementType(element)}, ${Math.max(1, own)}>`;
+}
+
+/** A declared element type as text. */
+export function elementType(element: ArrayView["element"]): Fragment {
+  switch (element) {
+    case "f32":
+      return code`f32`;
+    case "i32":
+      return code`i32`;
+    case "u32":
+      return code`u32`;
+    case "vec4<f32>":
+      return code`vec4<f32>`;
+    case "vec4<i32>":
+      return code`vec4<i32>`;
+    case "atomic<i32>":
+      return code`atomic<i32>`;
+  }
+}
+
+function writeLoop(stmt: Extract<Stmt, { kind: "for" }>, scope: StatementScope): void {
+  const { writer } = scope;
+  const name = wgslName(stmt.name);
+  if (stmt.mode === "tasks") {
+    writer.line(code`let ${name}: i32 = ${scope.task};`);
+    return writeBody(stmt.body, scope);
+  }
+  const [first, last] = [constantOf(fold(stmt.begin)), constantOf(fold(stmt.end))];
+  if (stmt.mode === "unroll" && first !== undefined && last !== undefined) {
+    const count = Math.max(0, Math.ceil((last - first) / stmt.step));
+    if (count <= most.iterations && count * statements(stmt.body) <= most.statements) {
+      for (let index = first; index < last; index += stmt.step) {
+        writer.block(code`{`, () => {
+          writer.line(code`let ${name}: i32 = ${index};`);
+          writeBody(stmt.body, scope);
+        });
+      }
+      return;
+    }
+  }
+  const begin = expressionText(stmt.begin, scope);
+  const end = expressionText(stmt.end, scope);
+  const advance = stmt.step === 1 ? code`${name}++` : code`${name} += ${stmt.step}`;
+  writer.block(code`for (var ${name}: i32 = ${begin}; ${name} < ${end}; ${advance}) {`, () =>
+    writeBody(stmt.body, scope),
+  );
+}
+
+function statements(body: readonly Stmt[]): number {
+  return body.reduce((sum, stmt) => {
+    if (stmt.kind === "for") return sum + 1 + statements(stmt.body);
+    if (stmt.kind === "if") return sum + 1 + statements(stmt.then) + statements(stmt.otherwise);
+    return sum + 1;
+  }, 0);
+}
+
+function writeStore(stmt: Extract<Stmt, { kind: "store" }>, scope: StatementScope): void {
+  const { writer } = scope;
+  const view = viewOf(stmt.buffer, scope);
+  const { lanes } = stmt.value.type;
+  if (holdsVectors(view)) {
+    const target = vectorPlace(view, stmt.index, (index) => expressionText(index, scope));
+    writer.line(code`${target} = ${expressionText(stmt.value, scope)};`);
+    return;
+  }
+  if (lanes === 1) {
+    const text = expressionText(stmt.index, scope);
+    const index = { text: view.offset === 0 ? text : code`(${text})`, value: constantOf(fold(stmt.index)) };
+    writer.line(writeElement(view, index, 0, expressionText(stmt.value, scope)));
+    return;
+  }
+  const index = indexOf(stmt.index, scope);
+  const value = nameOf(stmt.value, scope);
+  for (let lane = 0; lane < lanes; lane++) writer.line(writeElement(view, index, lane, laneOf(value, lane)));
+}
+
+function writeCheck(stmt: Extract<Stmt, { kind: "check" }>, scope: StatementScope): void {
+  const report = scope.support.report(viewOf(stmt.status, scope).name);
+  const condition = nameOf(stmt.condition, scope);
+  const args = [code`${stmt.code}`, expressionText(stmt.value, scope), expressionText(stmt.limit, scope)];
+  scope.writer.block(code`if (!${condition}) {`, () => scope.writer.line(code`${report}(${args});`));
+}
