@@ -842,7 +842,7 @@ export function gpuOutOfMemory(bytes: number, reason: string): Diagnostic {
 /** A driver refuses a kernel. */
 export function gpuKernelRefused(kernel: string, reason: string): Diagnostic {
   return target("K5204", `the kernel \`${printable(kernel)}\` cannot be compiled for this device`, {
-    got: reason.split("\n").map(printable).join("\n            "),
+    got: reason.split("\n").slice(0, 20).map(printable).join("\n            "),
     expected: "a kernel that the device's compiler accepts, with the bindings it is declared with",
     hint: "Compile the model again; if that does not help, `kiln compile --target c` makes it run on the processor.",
   });
@@ -905,7 +905,7 @@ export function gpuBadSteps(got: number): Diagnostic {
 /** A call of a device's driver failed. */
 export function gpuCallFailed(call: string, reason: string): Diagnostic {
   return target("K5211", `the GPU device failed in \`${printable(call)}\``, {
-    got: reason.split("\n").map(printable).join("\n            "),
+    got: reason.split("\n").slice(0, 20).map(printable).join("\n            "),
     expected: "success",
     hint: "`kiln doctor` shows the device and its driver; a newer driver may help.",
   });

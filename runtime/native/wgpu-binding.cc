@@ -141,10 +141,11 @@ void WgpuBinding::shutDown(void *pointer) {
 }
 
 Result<long> WgpuBinding::Engine::outcome(Result<long> result) {
-  if (!failed) return result;
-  Failure failure = std::move(*failed);
-  failed.reset();
-  return failure;
+  std::optional<Failure> earlier = std::exchange(failed, std::nullopt);
+  if (result.ok() && !earlier) return result;
+  // Whatever else fails on a lost device fails because of that.
+  if (auto why = device ? device->lost() : std::nullopt) return *why;
+  return earlier ? *earlier : result;
 }
 
 Napi::Value WgpuBinding::promise(const Napi::CallbackInfo &info, std::function<Result<long>()> work, Value value,
@@ -248,6 +249,7 @@ Napi::Value WgpuBinding::write(const Napi::CallbackInfo &info) {
   const auto offset = countOf(info[1]);
   const auto data = bytesOf(info.Env(), info[2]);
   if (!buffer || !offset || !data) return refuse(info.Env(), malformed("write(memory, offset, data) is malformed"));
+  if (auto why = device_->lost()) return refuse(info.Env(), *why);
   auto copy = std::make_shared<std::vector<std::byte>>(data->begin(), data->end());
   queue(info.Env(), [engine = engine_, buffer, offset = *offset, copy] {
     return engine->device->write(*buffer, offset, *copy);
@@ -309,7 +311,9 @@ Napi::Value WgpuBinding::load(const Napi::CallbackInfo &info) {
 
 Napi::Value WgpuBinding::sequence(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
-  if (!info[0].IsArray()) return refuse(env, malformed("sequence(launches) takes a list"));
+  if (!device_ || !info[0].IsArray())
+    return refuse(env, malformed("sequence(launches) takes a list, on an open device"));
+  if (auto why = device_->lost()) return refuse(env, *why);
   const auto list = info[0].As<Napi::Array>();
   std::vector<Launch> launches;
   for (std::uint32_t i = 0; i < list.Length(); i++) {
@@ -363,6 +367,7 @@ Napi::Value WgpuBinding::stop(const Napi::CallbackInfo &info) {
 }
 
 Napi::Value WgpuBinding::lose(const Napi::CallbackInfo &info) {
+  if (!device_) return refuse(info.Env(), malformed("no device is open"));
   queue(info.Env(), [engine = engine_]() -> Result<bool> {
     engine->device->lose();
     return true;

@@ -25,6 +25,10 @@ export type ArrayView = {
   readonly offset: number;
   /** Bits of an element, where several share a word. */
   readonly bits?: 8 | 16;
+  /** Whether elements are lanes of vectors: the uniform address space holds no arrays of scalars. */
+  readonly scattered?: boolean;
+  /** Whether only whole vectors are read from elements that share a word. */
+  readonly whole?: boolean;
 };
 
 /** How memory holds a value of an element type. */
@@ -40,7 +44,7 @@ export function elementOf(dtype: DType, vectors: boolean, where: string): Elemen
 
 /** Whether the elements of an array are vectors. */
 export function holdsVectors(view: ArrayView): boolean {
-  return view.element === "vec4<f32>" || view.element === "vec4<i32>";
+  return view.scattered !== true && (view.element === "vec4<f32>" || view.element === "vec4<i32>");
 }
 
 /** An index as text: `primary` if it needs no parentheses in a sum. */
@@ -50,7 +54,14 @@ export type Index = { readonly text: Fragment; readonly value: number | undefine
 export function place(view: ArrayView, index: Index, lane: number): Fragment {
   const constant = view.offset + lane;
   // An index that is constant and outside stands behind a condition that is never met; as text it would be an error.
-  if (index.value !== undefined) return code`${view.name}[${Math.max(0, index.value) + constant}]`;
+  if (index.value !== undefined) {
+    const word = Math.max(0, index.value) + constant;
+    return view.scattered === true ? code`${view.name}[${word >> 2}][${word & 3}]` : code`${view.name}[${word}]`;
+  }
+  if (view.scattered === true) {
+    const word = constant === 0 ? index.text : code`(${index.text} + ${constant})`;
+    return code`${view.name}[${word} >> 2u][${word} & 3]`;
+  }
   return constant === 0 ? code`${view.name}[${index.text}]` : code`${view.name}[${index.text} + ${constant}]`;
 }
 
@@ -61,16 +72,23 @@ export function readElement(view: ArrayView, index: Index, lane: number): Fragme
   const scalar = scalarOf(view.dtype);
   switch (view.element) {
     case "f32":
+    case "vec4<f32>":
       return word;
     case "i32":
+    case "vec4<i32>":
       return scalar === "bool" ? code`(${word} != 0)` : word;
     case "atomic<i32>":
       return code`atomicLoad(&${word})`;
     case "u32":
       return scalar === "bool" ? code`(${word} != 0u)` : code`bitcast<${new Fragment(scalar)}>(${word})`;
-    default:
-      invariant(false, `an element of ${view.element} is no ${view.dtype}`);
   }
+}
+
+/** Reads the four bytes of a word as a vector. */
+export function readBytes(view: ArrayView, index: Fragment): Fragment {
+  const word = code`vec4<u32>(${view.name}[(${index}) >> 2u])`;
+  const bytes = code`((${word} >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u))`;
+  return view.dtype === "bool" ? code`(${bytes} != vec4<u32>(0u))` : code`vec4<i32>(${bytes})`;
 }
 
 function readPacked(view: ArrayView, bits: 8 | 16, index: Index, lane: number): Fragment {

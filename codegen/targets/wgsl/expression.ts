@@ -10,7 +10,7 @@ import type { Expr, ValueType } from "../../../ir/loop/loop.ts";
 import type { ScalarOp } from "../../../ir/loop/scalar.ts";
 import { isFloat } from "../../../ir/type.ts";
 import { code, Fragment, identifier, type SourceWriter } from "../../source-writer.ts";
-import { holdsVectors, laneOf, readElement, vectorPlace, type ArrayView, type Index } from "./array.ts";
+import { holdsVectors, laneOf, readBytes, readElement, vectorPlace, type ArrayView, type Index } from "./array.ts";
 import { constantOf, fold } from "./fold.ts";
 import { floatLiteral, integerLiteral, laneType, scalarOf, valueType, wgslName } from "./spelling.ts";
 import { mayLeave, type Support } from "./support.ts";
@@ -168,6 +168,14 @@ function loadText(expr: Extract<Expr, { kind: "load" }>, scope: Scope): Text {
   if (holdsVectors(view)) {
     const fragment = vectorPlace(view, expr.index, (index) => toText(fold(index), scope).fragment);
     return { fragment, level: level.primary, depth: 1 };
+  }
+  if (view.whole === true) {
+    const index = toText(expr.index, scope);
+    return { fragment: readBytes(view, index.fragment), level: level.primary, depth: depthOf([index]) };
+  }
+  if (lanes === 1 && view.scattered === true) {
+    const index = indexOf(expr.index, scope);
+    return { fragment: readElement(view, index, 0), level: level.primary, depth: 1 };
   }
   if (lanes === 1) {
     const index = toText(expr.index, scope);
