@@ -3,7 +3,7 @@
  * launches can be run one after another in their order and timed each. The whole entries stay beside them.
  */
 import { emitC, type CProgram } from "../codegen/targets/c/emit.ts";
-import { createManifest } from "../compiler/artifact.ts";
+import { createManifest, cTarget } from "../compiler/artifact.ts";
 import { buildC } from "../compiler/build/c.ts";
 import { cpuProfile } from "../compiler/build/features.ts";
 import { packageVersion } from "../compiler/compile.ts";
@@ -11,7 +11,7 @@ import { loadModel } from "../compiler/load-model.ts";
 import type { LaunchReport } from "../compiler/memory/plan.ts";
 import { planTraced } from "../compiler/pipeline.ts";
 import { traceTraining } from "../compiler/trace/training.ts";
-import type { Manifest, ManifestEntry } from "../ir/artifact/manifest.ts";
+import { viewTarget, type LoadedManifest, type ManifestEntry } from "../ir/artifact/manifest.ts";
 import { describeLoader } from "../ir/data/describe.ts";
 import { invariant } from "../ir/diagnostic/diagnostic.ts";
 import { entryLabel, type PlannedEntry, type PlannedProgram } from "../ir/program.ts";
@@ -26,7 +26,7 @@ export type TakenApart = {
   /** Its text in C, and the shared object. */
   readonly source: CProgram;
   readonly image: Uint8Array;
-  readonly manifest: Manifest;
+  readonly manifest: LoadedManifest;
   /** The entry that was taken apart. */
   readonly entry: ManifestEntry;
   readonly launches: readonly SingleLaunch[];
@@ -46,20 +46,15 @@ export async function takeApart(path: string): Promise<TakenApart> {
   const traced = traceTraining(definition, Object.fromEntries(described), { root });
   const name = file;
   const profile = await cpuProfile();
-  const { plan } = planTraced(traced, { vectors: profile, name });
+  const { plan } = planTraced(traced, { machine: profile, name });
   const place = plan.program.entries.findIndex((entry) => entry.name === "train" && entry.batch === loader.batchSize);
   const whole = at(plan.program.entries, place);
   const { program, labels, empty } = withSingles(plan.program, whole);
   const source = emitC(program);
   const { library } = await buildC(source);
-  const manifest = createManifest({
-    name,
-    version: packageVersion(),
-    command: "",
-    traced,
-    plan,
-    features: profile.features,
-  });
+  const target = cTarget(traced, plan, profile.features);
+  const about = { name, version: packageVersion(), command: "", traced, targets: [target] };
+  const manifest = viewTarget(createManifest(about), target);
   const reports = at(plan.reports, place).launches;
   // Reports are in the order of scheduling; the plan may have put a launch into an earlier phase than one before it.
   const ordered = [...reports].sort((a, b) => a.phase - b.phase);

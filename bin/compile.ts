@@ -8,7 +8,7 @@ import pc from "picocolors";
 import { compileModel, modelName, type CompileOptions, type CompileResult } from "../compiler/compile.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
-import { elementCount } from "../ir/type.ts";
+import { at, elementCount } from "../ir/type.ts";
 import type { OptionValues } from "../runtime/training/option-table.ts";
 import { showsColors } from "../runtime/training/report-error.ts";
 import type { commands } from "./options.ts";
@@ -72,12 +72,13 @@ function parseSize(text: string): number {
 
 /** What a compilation gave, counted. `operations`: of the entries' graphs after all passes; `values`: of all parameters. */
 function counts({ manifest, reports, kernels }: CompileResult): Readonly<Record<string, number>> {
-  const parameters = manifest.state.values.filter(({ role }) => role === "parameter");
+  const { state, entries } = at(manifest.targets, 0);
+  const parameters = state.values.filter(({ role }) => role === "parameter");
   const launches = reports.flatMap((entry) => entry.launches);
   return {
     parameters: parameters.length,
     values: parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0),
-    entries: manifest.entries.length,
+    entries: entries.length,
     operations: launches.reduce((sum, { computes }) => sum + computes.length, 0),
     launches: launches.length,
     kernels,
@@ -104,11 +105,11 @@ function report(result: CompileResult, seconds: number): string {
 
 function jsonReport(result: CompileResult, seconds: number, check: string | undefined): object {
   const { out, manifest, memory, stages, cached } = result;
-  const { name, target } = manifest;
+  const { name, targets } = manifest;
   return {
     out,
     name,
-    target,
+    targets: targets.map((target) => target.name),
     ...counts(result),
     memory,
     cached,

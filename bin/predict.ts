@@ -2,7 +2,7 @@
  * `kiln predict`: runs `predictStep` with saved weights, on samples of a file or of the artifact's own data. Samples are
  * run one by one, in one call; each gives one line.
  */
-import type { Manifest, ManifestBuffer } from "../ir/artifact/manifest.ts";
+import type { LoadedManifest, ManifestBuffer } from "../ir/artifact/manifest.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { at, elementCount, formatType, isFloat, sameShape, type Shape } from "../ir/type.ts";
@@ -110,7 +110,7 @@ async function fieldsOfData(
 }
 
 /** Names of a sample's fields, in order, as the train step calls them. */
-function fieldNames({ entries }: Manifest): string[] {
+function fieldNames({ entries }: LoadedManifest): string[] {
   const train = entries.find(({ name }) => name === "train");
   return train?.buffers.filter(({ role }) => role === "input" || role === "dataset").map(({ name }) => name) ?? [];
 }

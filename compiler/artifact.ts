@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { access, constants, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import type { Manifest, ManifestTraining } from "../ir/artifact/manifest.ts";
+import type { CTarget, Manifest, ManifestEntry, ManifestTarget, ManifestTraining } from "../ir/artifact/manifest.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { dtypeBytes } from "../ir/type.ts";
@@ -22,49 +22,74 @@ export type ManifestInput = {
   readonly version: string;
   readonly command: string;
   readonly traced: TracedProgram;
-  readonly plan: Plan;
-  /** CPU features that the compiled code needs. */
-  readonly features: readonly string[];
+  /** At least one. */
+  readonly targets: readonly ManifestTarget[];
 };
 
 /** Path of the shared object in an artifact. */
 export const libraryPath = "program.so";
 
 /** The manifest, without the hashes of the files. */
-export function createManifest(input: ManifestInput): Manifest {
-  const { traced, plan, features } = input;
-  const decls = new Map(traced.states.map((state) => [state.name, state]));
+export function createManifest({ name, version, command, traced, targets }: ManifestInput): Manifest {
   return {
-    schema: 1,
-    kiln: input.version,
-    name: input.name,
-    command: input.command,
+    schema: 2,
+    kiln: version,
+    name,
+    command,
     files: {},
-    target: { name: "c", library: libraryPath, features: [...features], arch: process.arch },
-    state: {
-      bytes: plan.stateBytes,
-      values: plan.states.map(({ buffer, offset }) => ({
-        name: buffer.name,
-        role: decls.get(buffer.name)?.role ?? "buffer",
-        dtype: buffer.dtype,
-        shape: [...buffer.shape],
-        offset,
-        strides: [...buffer.strides],
-      })),
-    },
+    targets: [...targets],
     hyper: { ...traced.hyper },
     counters: [...traced.counters],
     init: [...traced.init],
-    entries: plan.program.entries.map((entry) => ({
-      name: entry.name,
-      batch: entry.batch,
-      phases: entry.phases.length,
-      arenaBytes: entry.arenaBytes,
-      buffers: entry.buffers.map(({ role, name, dtype, shape }) => ({ role, name, dtype, shape: [...shape] })),
-      scalars: [...entry.scalars],
-      increments: { ...entry.increments },
-    })),
     training: manifestTraining(traced),
+  };
+}
+
+/** The part of a target's manifest that says where its state lies. */
+export function manifestState(traced: TracedProgram, plan: Plan): ManifestTarget["state"] {
+  const decls = new Map(traced.states.map((state) => [state.name, state]));
+  return {
+    bytes: plan.stateBytes,
+    values: plan.states.map(({ buffer, offset }) => ({
+      name: buffer.name,
+      role: decls.get(buffer.name)?.role ?? "buffer",
+      dtype: buffer.dtype,
+      stored: buffer.dtype,
+      shape: [...buffer.shape],
+      offset,
+      strides: [...buffer.strides],
+    })),
+  };
+}
+
+/** The entries of a plan as a target's manifest lists them. */
+export function manifestEntries(plan: Plan): ManifestEntry[] {
+  return plan.program.entries.map((entry) => ({
+    name: entry.name,
+    batch: entry.batch,
+    phases: entry.phases.length,
+    arenaBytes: entry.arenaBytes,
+    buffers: entry.buffers.map(({ role, name, dtype, shape }) => ({
+      role,
+      name,
+      dtype,
+      stored: dtype,
+      shape: [...shape],
+    })),
+    scalars: [...entry.scalars],
+    increments: { ...entry.increments },
+  }));
+}
+
+/** The target `c`, compiled for processors of this kind with `features`. */
+export function cTarget(traced: TracedProgram, plan: Plan, features: readonly string[]): CTarget {
+  return {
+    name: "c",
+    library: libraryPath,
+    features: [...features],
+    arch: process.arch,
+    state: manifestState(traced, plan),
+    entries: manifestEntries(plan),
   };
 }
 
@@ -171,7 +196,7 @@ async function checkAbove(given: string): Promise<void> {
 async function isArtifact(file: string): Promise<boolean> {
   try {
     const manifest: unknown = JSON.parse(await readFile(file, "utf8"));
-    return typeof manifest === "object" && manifest !== null && "kiln" in manifest && "entries" in manifest;
+    return typeof manifest === "object" && manifest !== null && "kiln" in manifest && "schema" in manifest;
   } catch {
     return false; // damaged, or another program's
   }

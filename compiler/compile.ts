@@ -7,7 +7,7 @@ import { basename, dirname, join, parse, relative, resolve } from "node:path";
 import { mkdir, writeFile } from "node:fs/promises";
 import { emitC, type CProgram } from "../codegen/targets/c/emit.ts";
 import { generateTrainer } from "../codegen/trainer/trainer.ts";
-import type { Manifest } from "../ir/artifact/manifest.ts";
+import { viewTarget, type Manifest } from "../ir/artifact/manifest.ts";
 import { describeLoader } from "../ir/data/describe.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
@@ -18,6 +18,7 @@ import { printProgram } from "../ir/program-print.ts";
 import {
   checkOutput,
   createManifest,
+  cTarget,
   libraryPath,
   memoryReport,
   writeArtifact,
@@ -144,7 +145,7 @@ async function compileProgram(
     time: (stage, milliseconds) => clock.add(stage, milliseconds / 1000),
     ...(options.dump === undefined ? {} : { dump: dumperTo(options.dump, dumps) }),
   };
-  const back = planTraced(traced, { vectors: profile, name: options.name, observer });
+  const back = planTraced(traced, { machine: profile, name: options.name, observer });
   const memory = memoryReport(traced, back.plan);
   checkMemory(memory, options.maxMemory);
   const source = clock.timeSync("emit", () => emitC(back.plan.program));
@@ -153,8 +154,7 @@ async function compileProgram(
     version: packageVersion(),
     command: options.command,
     traced,
-    plan: back.plan,
-    features: profile.features,
+    targets: [cTarget(traced, back.plan, profile.features)],
   });
   // The C compiler runs in processes of its own; the trainer is written meanwhile.
   const [library, trainer] = await Promise.all([
@@ -205,12 +205,14 @@ function reportOf(plan: Plan): unknown {
 
 async function trainerFiles(modelFile: string, manifest: Manifest): Promise<Record<string, string>> {
   const { training } = manifest;
-  if (training === null) return {};
+  const [target] = manifest.targets;
+  if (training === null || target === undefined) return {};
   const cache = await openCache();
   try {
     const displayName = basename(modelFile);
     return await generateTrainer({
-      manifest,
+      // What a trainer is made from is the same for all targets.
+      manifest: viewTarget(manifest, target),
       training,
       modelFile,
       displayName,

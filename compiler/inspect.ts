@@ -5,7 +5,7 @@
 import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { manifestSchema, type Manifest } from "../ir/artifact/manifest.ts";
+import { manifestSchema, viewTarget, type LoadedManifest } from "../ir/artifact/manifest.ts";
 import { fail, printable } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { entryLabel } from "../ir/program.ts";
@@ -82,10 +82,12 @@ export async function inspect(folder: string, options: InspectOptions = {}): Pro
   }
 }
 
-async function readManifest(folder: string): Promise<Manifest> {
+async function readManifest(folder: string): Promise<LoadedManifest> {
   const parsed = v.safeParse(manifestSchema, await readJson(folder, "manifest.json"));
   if (!parsed.success) throw fail(messages.notAnArtifact(folder, parsed.issues[0].message));
-  return parsed.output;
+  const [target] = parsed.output.targets;
+  if (target === undefined) throw fail(messages.notAnArtifact(folder, "it has no target"));
+  return viewTarget(parsed.output, target);
 }
 
 async function readReport(folder: string): Promise<Report> {
@@ -116,7 +118,7 @@ function predicted({ flops, bytes }: { readonly flops: number; readonly bytes: n
   return Math.max(flops / assumed.flops, bytes / assumed.bytes);
 }
 
-function overviewData(manifest: Manifest, report: Report): unknown {
+function overviewData(manifest: LoadedManifest, report: Report): unknown {
   return {
     name: manifest.name,
     kiln: manifest.kiln,
@@ -130,7 +132,7 @@ function overviewData(manifest: Manifest, report: Report): unknown {
   };
 }
 
-function overview(manifest: Manifest, report: Report): string {
+function overview(manifest: LoadedManifest, report: Report): string {
   const parameters = manifest.state.values.filter(({ role }) => role === "parameter");
   const count = parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
   const lines = [
@@ -185,7 +187,7 @@ function table(head: readonly string[], texts: readonly (readonly string[])[]): 
     .join("\n");
 }
 
-function memoryPlan(manifest: Manifest, report: Report): string {
+function memoryPlan(manifest: LoadedManifest, report: Report): string {
   const lines = [`state: ${kilobytes(manifest.state.bytes)}`];
   lines.push(
     table(
@@ -205,7 +207,7 @@ function memoryPlan(manifest: Manifest, report: Report): string {
 
 async function entryTexts(
   folder: string,
-  manifest: Manifest,
+  manifest: LoadedManifest,
   wanted: string | undefined,
   suffix: string,
 ): Promise<string> {

@@ -7,6 +7,7 @@ import { printKernel } from "../ir/loop/print.ts";
 import { verifyKernel } from "../ir/loop/verify.ts";
 import { verifyGraph } from "../ir/verify.ts";
 import type { Graph } from "../ir/graph.ts";
+import { storedType, type Machine } from "../ir/machine.ts";
 import { entryLabel } from "../ir/program.ts";
 import { orderedStrides } from "./memory/buffer.ts";
 import { planProgram, stateBuffer, type Plan, type ScheduledEntry } from "./memory/plan.ts";
@@ -17,7 +18,6 @@ import type { Pass } from "./passes/pass.ts";
 import { pipeline } from "./passes/pipeline.ts";
 import { reuseOutputs } from "./passes/reuse-outputs.ts";
 import { runPasses } from "./passes/run.ts";
-import type { Vectors } from "./schedule/contraction.ts";
 import { chooseLayouts, type Layouts } from "./schedule/layout.ts";
 import { printSchedule } from "./schedule/print.ts";
 import { scheduleGraph, type Schedule } from "./schedule/schedule.ts";
@@ -53,28 +53,28 @@ export type BackResult = {
 };
 
 /** Options of the back. */
-export type BackOptions = { readonly vectors: Vectors; readonly name: string; readonly observer?: Observer };
+export type BackOptions = { readonly machine: Machine; readonly name: string; readonly observer?: Observer };
 
 /** Optimises, schedules, lowers and plans a traced program. */
 export function planTraced(traced: TracedProgram, options: BackOptions): BackResult {
-  const { vectors, name, observer = {} } = options;
+  const { machine, name, observer = {} } = options;
   const graphs = timed(observer, "passes", () => traced.entries.map((entry) => optimise(entry, observer)));
   const voters = traced.entries.map((entry, i) => ({
     graph: graphs[i] ?? entry.graph,
     weight: entryWeights[entry.name] ?? 1,
   }));
-  const layouts = timed(observer, "layout", () => chooseLayouts(voters, traced.states, vectors));
+  const layouts = timed(observer, "layout", () => chooseLayouts(voters, traced.states, machine));
   const stridesOf = stateStrides(traced.states, layouts);
   const updated = new Set(voters.flatMap(({ graph }) => graph.writes.map(({ state }) => state)));
   const schedules = timed(observer, "schedule", () =>
-    voters.map(({ graph }) => scheduleGraph(graph, stridesOf, vectors, updated)),
+    voters.map(({ graph }) => scheduleGraph(graph, stridesOf, machine, updated)),
   );
   const entries = traced.entries.map((entry, i) => scheduledEntry(entry, schedules[i]));
   for (const entry of entries) observer.dump?.(`${entryLabel(entry)}.schedule`, printSchedule(entry.schedule));
   const buffers = traced.states.map((state) =>
-    stateBuffer(state.name, state.dtype, state.shape, layouts.get(state.name) ?? []),
+    stateBuffer(state.name, storedType(machine, state.dtype), state.shape, layouts.get(state.name) ?? []),
   );
-  const plan = timed(observer, "lower and plan", () => planProgram(name, entries, buffers, vectors));
+  const plan = timed(observer, "lower and plan", () => planProgram(name, entries, buffers, machine));
   for (const kernel of plan.program.kernels) verifyKernel(kernel);
   observer.dump?.("kernels.loop", plan.program.kernels.map(printKernel).join("\n"));
   return {

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { emitC, type CProgram } from "../codegen/targets/c/emit.ts";
 import { evaluateHostExpr } from "../ir/artifact/host-expr.ts";
-import { manifestSchema, type Manifest } from "../ir/artifact/manifest.ts";
+import { manifestSchema, viewTarget, type LoadedManifest } from "../ir/artifact/manifest.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { createWriter, opDef, type Graph, type Node } from "../ir/graph.ts";
@@ -25,7 +25,7 @@ import { planTraced } from "./pipeline.ts";
 import type { TracedInput, TracedProgram } from "./trace/traced.ts";
 
 /** An artifact's program, traced again from its files. */
-export type ArtifactProgram = { readonly manifest: Manifest; readonly traced: TracedProgram };
+export type ArtifactProgram = { readonly manifest: LoadedManifest; readonly traced: TracedProgram };
 
 /** Reads the graphs of an artifact. */
 export async function readArtifact(folder: string): Promise<ArtifactProgram> {
@@ -38,7 +38,9 @@ export async function readArtifact(folder: string): Promise<ArtifactProgram> {
   };
   const parsed = v.safeParse(manifestSchema, JSON.parse(await read("manifest.json")));
   if (!parsed.success) throw fail(messages.notAnArtifact(folder, parsed.issues[0].message));
-  const manifest = parsed.output;
+  const [target] = parsed.output.targets;
+  if (target === undefined) throw fail(messages.notAnArtifact(folder, "it has no target"));
+  const manifest = viewTarget(parsed.output, target);
   const entries = await Promise.all(
     manifest.entries.map(async (entry) => {
       const graph = parseGraph(await read(`ir/${entryLabel(entry)}.traced.ir`));
@@ -85,12 +87,18 @@ export async function buildKernelLibrary(
   { march = "native", alter = (program) => program }: KernelLibraryOptions = {},
 ): Promise<KernelLibrary> {
   const profile = await cpuProfile(march);
-  const { plan } = planTraced(traced, { vectors: profile, name: manifest.name });
+  const { plan } = planTraced(traced, { machine: profile, name: manifest.name });
   const kernels = plan.program.kernels;
   const entries = kernels.map((kernel, index): PlannedEntry => ({
     name: kernel.name,
     batch: 0,
-    buffers: kernel.buffers.map(({ name, dtype, size }) => ({ role: "input", name, dtype, shape: [size] })),
+    buffers: kernel.buffers.map(({ name, dtype, size }) => ({
+      role: "input",
+      name,
+      dtype,
+      stored: dtype,
+      shape: [size],
+    })),
     phases: [[{ kernel: index, args: kernel.buffers.map((_, buffer) => ({ buffer, offset: 0 })) }]],
     arenaBytes: 0,
     scalars: [],
@@ -217,7 +225,7 @@ function differentiate(
 /** Random values for everything a graph reads: floats in [-0.3, 0.3), bytes, and integers that are in range where they index. */
 function environmentOf(
   graph: Graph,
-  manifest: Manifest,
+  manifest: LoadedManifest,
   random: () => number,
 ): { readonly states: ReadonlyMap<string, Elements>; readonly environment: () => Environment } {
   const states = new Map<string, Elements>();

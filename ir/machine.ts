@@ -12,6 +12,8 @@ export type Gpu = {
   readonly warp: number;
   /** Bytes of shared arrays a task may have. */
   readonly sharedBytes: number;
+  /** Most buffers a kernel may be given, beside a few small ones that it only reads. */
+  readonly bindings: number;
   /** How products tile: each thread alone from memory (`direct`), or through shared arrays. */
   readonly tiles: "direct" | "shared";
   /** Precision of tensor cores that products may use; `undefined` for plain f32. */
@@ -26,7 +28,7 @@ export type Machine = {
   readonly registers: number;
   /** Alignment of every buffer in a region, in bytes; 64 if left out. */
   readonly alignment?: number;
-  /** Element types that memory holds in place of others; the rest are held as they are. Data sets always are. */
+  /** Element types that memory holds in place of others; the rest are held as they are. */
   readonly stored?: Readonly<Partial<Record<DType, DType>>>;
   /** Where draws of the generator come from: a kernel (`torch`), the host (`host`), or a counter (`counter`); `torch` if left out. */
   readonly random?: "torch" | "host" | "counter";
@@ -37,4 +39,9 @@ export type Machine = {
 /** The type under which memory holds elements of `dtype`. */
 export function storedType(machine: Machine, dtype: DType): DType {
   return machine.stored?.[dtype] ?? dtype;
+}
+
+/** The type under which a data set holds elements of `dtype`: bytes stay bytes, since kernels only read them. */
+export function datasetType(machine: Machine, dtype: DType): DType {
+  return dtype === "u8" || dtype === "bool" ? dtype : storedType(machine, dtype);
 }

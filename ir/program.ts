@@ -5,7 +5,7 @@
  */
 import type { HostExpr } from "./artifact/host-expr.ts";
 import type { ManifestBuffer } from "./artifact/manifest.ts";
-import type { Kernel } from "./loop/loop.ts";
+import type { Draw, Kernel } from "./loop/loop.ts";
 import type { DType, Shape } from "./type.ts";
 
 /** Where one buffer of a kernel lies. `buffer`: index into the entry's buffers; `offset`: bytes from its start. */
@@ -21,8 +21,13 @@ export type Phase = readonly Launch[];
 export type PlannedBuffer = {
   readonly role: ManifestBuffer["role"];
   readonly name: string;
+  /** Element type seen from outside. */
   readonly dtype: DType;
+  /** Element type in the buffer. */
+  readonly stored: DType;
   readonly shape: Shape;
+  /** What the host draws into it, for `draws`. */
+  readonly draw?: Draw;
 };
 
 /** One compiled function at one batch size. */

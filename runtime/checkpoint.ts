@@ -9,7 +9,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, linkSync, readFileSync, rmSync, statSync } from "node:fs";
 import * as path from "node:path";
 import * as v from "valibot";
-import type { Manifest, ManifestState } from "../ir/artifact/manifest.ts";
+import type { LoadedManifest, ManifestState } from "../ir/artifact/manifest.ts";
 import { DiagnosticError, fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { formatType, sameType } from "../ir/type.ts";
@@ -148,19 +148,18 @@ export function checkTensors(
 }
 
 /**
- * A hash of what a program computes: its states, entries, formulas, initialisation and traced graphs (`folder` is its
- * artifact's), but not how they are laid out, scheduled or built, so that a checkpoint moves between machines, targets and
- * thread counts. Comments in the graphs, which name places in the model file, do not count.
+ * A hash of what a program computes: its states, entries, initialisation and traced graphs (`folder` is its artifact's),
+ * but not how they are laid out, scheduled or built, so that a checkpoint moves between machines, targets and thread
+ * counts. Comments in the graphs, which name places in the model file, do not count.
  */
-export function programHash(manifest: Manifest, folder: string): string {
+export function programHash(manifest: LoadedManifest, folder: string): string {
   const graphs = Object.keys(manifest.files)
     .filter((name) => /^ir\/[^/]*\.traced\.ir$/.test(name))
     .toSorted()
     .map((name) => graphText(path.join(folder, name)));
-  const entries = manifest.entries.map(({ name, batch, scalars, increments, buffers }) => ({
+  const entries = manifest.entries.map(({ name, batch, increments, buffers }) => ({
     name,
     batch,
-    scalars,
     increments: sorted(increments),
     buffers: buffers
       .filter((buffer) => buffer.role === "input" || buffer.role === "dataset" || buffer.role === "output")

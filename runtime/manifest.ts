@@ -6,17 +6,16 @@ import { constants } from "node:fs";
 import { open, realpath } from "node:fs/promises";
 import { createHash } from "node:crypto";
 import { isAbsolute, join, relative, sep } from "node:path";
-import * as v from "valibot";
-import { manifestSchema, type Manifest } from "../ir/artifact/manifest.ts";
+import type { Manifest } from "../ir/artifact/manifest.ts";
 import { DiagnosticError, fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
-import { checkManifest } from "./manifest-check.ts";
+import { parseManifest } from "./manifest-check.ts";
 
 /** Longest manifest that is read, in bytes; initial values make up most of a long one. */
 const manifestLimit = 2 ** 28;
 
-/** Longest library that is read, in bytes. */
-const libraryLimit = 2 ** 30;
+/** Longest other file that is read, in bytes. */
+const fileLimit = 2 ** 30;
 
 /**
  * The manifest in `folder`, checked.
@@ -34,33 +33,18 @@ export async function readManifest(folder: string): Promise<Manifest> {
   return parseManifest(parsed);
 }
 
-/** A manifest from parsed JSON, checked. @throws UserError K3002, K3004. */
-export function parseManifest(parsed: unknown): Manifest {
-  let result;
-  try {
-    result = v.safeParse(manifestSchema, parsed, { abortEarly: true });
-  } catch (error) {
-    // The depth of JSON is bounded only by the stack.
-    throw fail(messages.badManifest("manifest.json", "a manifest", reasonOf(error)), undefined, error);
-  }
-  if (!result.success) {
-    const [issue] = result.issues;
-    const where = v.getDotPath(issue) ?? "the whole";
-    throw fail(messages.badManifest(where, issue.expected ?? "another value", issue.received));
-  }
-  checkManifest(result.output);
-  return result.output;
-}
-
 /**
- * The program's library as bytes, its hash verified.
+ * One of the artifact's files as bytes, its hash verified.
  *
  * @throws UserError K3001 if it cannot be read, K3003 if it is damaged, K3004 if it lies outside the folder.
  */
-export async function readLibrary(folder: string, manifest: Manifest): Promise<Uint8Array> {
-  const file = manifest.target.library;
-  const expected = manifest.files[file] ?? "";
-  const bytes = await readWhole(folder, file, libraryLimit);
+export async function readArtifactFile(
+  folder: string,
+  { files }: Pick<Manifest, "files">,
+  file: string,
+): Promise<Uint8Array> {
+  const expected = files[file] ?? "";
+  const bytes = await readWhole(folder, file, fileLimit);
   const got = createHash("sha256").update(bytes).digest("hex");
   if (got !== expected) throw fail(messages.artifactDamaged(file, expected, got));
   return bytes;

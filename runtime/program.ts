@@ -4,22 +4,23 @@
  * checked before it is used, and everything given to a call before anything runs.
  */
 import { fileURLToPath } from "node:url";
-import type { Manifest, ManifestEntry, ManifestState } from "../ir/artifact/manifest.ts";
-import { fail } from "../ir/diagnostic/diagnostic.ts";
+import type { LoadedManifest, ManifestEntry, ManifestState } from "../ir/artifact/manifest.ts";
+import { fail, invariant } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { defaultGenerator } from "../ir/random/default.ts";
 import { initialize } from "../ir/random/initialize.ts";
 import { elementCount } from "../ir/type.ts";
 import { checkProcessor, usefulThreads } from "./cpu-features.ts";
 import { toInputs, type CallInput } from "./inputs.ts";
-import { entryLabel } from "./manifest-check.ts";
-import { readLibrary, readManifest } from "./manifest.ts";
+import { readArtifactFile, readManifest } from "./manifest.ts";
 import { allocateWords, Staging } from "./memory.ts";
 import { NamedNumbers } from "./named-numbers.ts";
 import { callNative, loadNative, nativeError, type NativeAddon, type NativeProgram } from "./native.ts";
+import { selectTarget } from "./select-target.ts";
 import { entriesOf, Run, type Named, type RunContext, type RunOptions, type RunResult } from "./run.ts";
 import type { Tensorlike } from "./data/tensorlike.ts";
 import { StateRegion, type LoadOptions } from "./state.ts";
+import { entryLabel } from "./target-check.ts";
 import { newTypedArray } from "./typed-array.ts";
 
 /** Options of `Program.load`. */
@@ -39,7 +40,7 @@ const mostThreads = 1024;
 
 /** A program that is ready to run. */
 export class Program {
-  readonly manifest: Manifest;
+  readonly manifest: LoadedManifest;
   /** Threads that kernels run on. */
   readonly threads: number;
   /** Numbers that may be changed between steps, such as learning rates. */
@@ -58,7 +59,7 @@ export class Program {
   #mayInterrupt = false;
   #disposed = false;
 
-  private constructor(manifest: Manifest, addon: NativeAddon, native: NativeProgram, threads: number) {
+  private constructor(manifest: LoadedManifest, addon: NativeAddon, native: NativeProgram, threads: number) {
     this.manifest = manifest;
     this.threads = threads;
     this.#native = native;
@@ -83,9 +84,11 @@ export class Program {
     if (!Number.isInteger(threads) || threads < 1 || threads > mostThreads)
       throw fail(messages.badRuntimeOption("threads", `a whole number from 1 to ${mostThreads}`, String(threads)));
     const path = folder instanceof URL ? fileURLToPath(folder) : folder;
-    const manifest = await readManifest(path);
-    checkProcessor(manifest.target.arch, manifest.target.features);
-    const image = await readLibrary(path, manifest);
+    const manifest = selectTarget(await readManifest(path), "cpu");
+    const { target } = manifest;
+    invariant(target.name === "c", "a target for another device");
+    checkProcessor(target.arch, target.features);
+    const image = await readArtifactFile(path, manifest, target.library);
     const addon = await loadNative();
     const native = callNative(() => new addon.NativeProgram(image));
     const program = new Program(manifest, addon, native, threads);
@@ -309,7 +312,7 @@ export class Program {
 }
 
 /** The place of each of the manifest's entries in the library. @throws TargetError K5008 if they do not belong together. */
-function matchEntries(manifest: Manifest, native: NativeProgram): Map<string, number> {
+function matchEntries(manifest: LoadedManifest, native: NativeProgram): Map<string, number> {
   const found = native.entries;
   return new Map(
     manifest.entries.map((entry) => {

@@ -255,6 +255,9 @@ export class Run {
         invariant(field !== undefined, "a data set that was checked is gone");
         return { view: staging.lasting(field.data), stride: 0, size: field.data.byteLength };
       }
+      case "draws":
+      case "key":
+        throw new RangeError(`${buffer.role} on a processor`);
       default:
         return unreachable(buffer.role);
     }

@@ -74,7 +74,7 @@ async function makeBlocks(): Promise<Readonly<Record<string, string>>> {
   const traced = traceTraining(definition, Object.fromEntries(loaders), { root: folder });
   const stages = new Map<string, string>();
   const dump = (name: string, text: string): void => void stages.set(name, text);
-  const { plan } = planTraced(traced, { vectors, name: "two-layers", observer: { dump } });
+  const { plan } = planTraced(traced, { machine: vectors, name: "two-layers", observer: { dump } });
   const graphs = [...stages].filter(([name]) => name.startsWith("train@32.") && name.endsWith(".ir"));
   // The update of a bias is short enough to be read.
   const kernel = plan.program.kernels.find(({ name }) => name.startsWith("fc1_sum"));

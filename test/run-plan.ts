@@ -52,7 +52,7 @@ export function runPlan(plan: Plan, entry: PlannedEntry, given: PlanInputs): Pla
         ? plan.stateBytes
         : buffer.role === "arena"
           ? entry.arenaBytes
-          : elementCount(buffer.shape) * dtypeBytes[buffer.dtype];
+          : elementCount(buffer.shape) * dtypeBytes[buffer.stored];
     return new ArrayBuffer(Math.ceil((bytes + slackBytes) / 64) * 64);
   });
   // Garbage where nothing was written yet: a kernel that reads it gives itself away.
@@ -60,7 +60,7 @@ export function runPlan(plan: Plan, entry: PlannedEntry, given: PlanInputs): Pla
   entry.buffers.forEach((buffer, i) => {
     const memory = at(memories, i);
     const length = elementCount(buffer.shape);
-    if (buffer.role === "input") fill(arrays[buffer.dtype](memory, 0, length), given.inputs?.get(buffer.name));
+    if (buffer.role === "input") fill(arrays[buffer.stored](memory, 0, length), given.inputs?.get(buffer.name));
     if (buffer.role === "status") new Uint8Array(memory).fill(0);
     if (buffer.role === "scalars") {
       const environment = { hyper: given.hyper ?? new Map(), counters: given.counters ?? new Map() };
@@ -91,9 +91,9 @@ export function runPlan(plan: Plan, entry: PlannedEntry, given: PlanInputs): Pla
     }
   const outputs = new Map<string, Float64Array>();
   let status: number[] = [0, 0, 0, 0];
-  entry.buffers.forEach(({ role, name, dtype, shape }, i) => {
+  entry.buffers.forEach(({ role, name, stored, shape }, i) => {
     const memory = at(memories, i);
-    if (role === "output") outputs.set(name, numbers(arrays[dtype](memory, 0, elementCount(shape))));
+    if (role === "output") outputs.set(name, numbers(arrays[stored](memory, 0, elementCount(shape))));
     if (role === "status") status = [...new Int32Array(memory, 0, 4)];
   });
   const states = new Map<string, Float64Array>();

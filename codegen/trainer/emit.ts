@@ -5,7 +5,7 @@
  */
 import { Project, StructureKind, VariableDeclarationKind, type OptionalKind } from "ts-morph";
 import type { ImportDeclarationStructure, SourceFileStructure, StatementStructures } from "ts-morph";
-import type { Manifest, ManifestEntry, ManifestTraining } from "../../ir/artifact/manifest.ts";
+import type { LoadedManifest, ManifestEntry, ManifestTraining } from "../../ir/artifact/manifest.ts";
 import { isFloat } from "../../ir/type.ts";
 import { stripTypes } from "./copy-modules.ts";
 import { capitalized, commentText, propertyAccess, propertyKey, templateText, variableName } from "./names.ts";
@@ -14,7 +14,7 @@ import type { DataImport, DataSource } from "./read-data.ts";
 
 /** What the trainer is made from. */
 export type TrainerInput = {
-  readonly manifest: Pick<Manifest, "kiln" | "name" | "command" | "entries" | "state">;
+  readonly manifest: Pick<LoadedManifest, "kiln" | "name" | "command" | "entries" | "state">;
   readonly training: ManifestTraining;
   /** The data code, its relative imports already those of the artifact. */
   readonly data: DataSource;

@@ -55,7 +55,9 @@ function requestHash(request: TrainerRequest, text: string): string {
   const shapes = entries.map((entry) => ({
     name: entry.name,
     batch: entry.batch,
-    buffers: entry.buffers.map((buffer) => [buffer.role, buffer.name, buffer.dtype, buffer.shape]),
+    buffers: entry.buffers
+      .filter(({ role }) => role === "input" || role === "dataset" || role === "output")
+      .map((buffer) => [buffer.role, buffer.name, buffer.dtype, buffer.shape]),
   }));
   const states = state.values.map((value) => [value.role, value.name, value.dtype, value.shape]);
   return sha256(JSON.stringify([generatorText(), kiln, name, command, displayName, shapes, states, training, text]));

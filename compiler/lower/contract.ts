@@ -6,6 +6,7 @@ import { accessOf, contractionOf, type Contraction } from "../schedule/contracti
 import type { Group } from "../schedule/group.ts";
 import { buildLoops, panelsOf, rowLoopsOf } from "./contract-loops.ts";
 import type { ContractPlan, Tile } from "./contract-tile.ts";
+import { lowerDirect } from "./gpu/contract-direct.ts";
 import { substitute } from "./index-math.ts";
 import type { Scope } from "./kernel-writer.ts";
 import { draftOf, finish, storeIndex, writeAll, type Draft, type LowerContext, type Lowered } from "./lowered.ts";
@@ -20,10 +21,14 @@ export function lowerContract(group: Group, context: LowerContext, plan: Contrac
   const scalarAccess = accessOf(plan.scalarOperand.placed, plan.scalarOperand.buffer.strides, c.ranges);
   invariant(vectorAccess !== undefined && scalarAccess !== undefined, "operands of a product are affine");
   for (const [name, range] of c.ranges) draft.writer.ranges.set(name, range);
-  const lanes = node.type.dtype === "f64" ? Math.max(2, context.vectors.lanes / 2) : context.vectors.lanes;
+  const { dtype } = node.type;
+  const epilogue = epilogueOf(draft, group, context, c, node);
+  if (context.machine.gpu !== undefined)
+    return lowerDirect({ draft, c, plan, vectorAccess, scalarAccess, dtype, epilogue }, dtype === "f32" ? 4 : 1);
+  const lanes = dtype === "f64" ? Math.max(2, context.machine.lanes / 2) : context.machine.lanes;
   const free = c.out.filter(({ name, extent }) => name !== plan.vector.name && extent > 1);
   const widest = Math.max(...panelsOf(plan.vector.extent, lanes).map(({ vectors }) => vectors));
-  const mostRows = context.vectors.registers >= 32 ? 8 : widest >= 3 ? 4 : 6;
+  const mostRows = context.machine.registers >= 32 ? 8 : widest >= 3 ? 4 : 6;
   const tile: Tile = {
     draft,
     c,
@@ -31,10 +36,10 @@ export function lowerContract(group: Group, context: LowerContext, plan: Contrac
     vectorAccess,
     scalarAccess,
     lanes,
-    dtype: node.type.dtype,
+    dtype,
     rowLoops: rowLoopsOf(free, vectorAccess, mostRows),
     mostRows,
-    epilogue: epilogueOf(draft, group, context, c, node),
+    epilogue,
   };
   const tasks = buildLoops(tile, free);
   const products = [...c.out, ...c.reduced].reduce((count, { extent }) => count * extent, 1);

@@ -9,7 +9,9 @@ import type { LowerContext, Lowered } from "./lowered.ts";
 import { lowerMap } from "./map.ts";
 import { lowerPointwise } from "./nest.ts";
 import { lowerRow } from "./row.ts";
-import { lowerCumulative, lowerRandom, lowerScatter, lowerSort } from "./serial.ts";
+import { lowerRowOnThreads } from "./gpu/row.ts";
+import { lowerRandom } from "./random.ts";
+import { lowerCumulative, lowerScatter, lowerSort } from "./serial.ts";
 
 const schedules: Readonly<Record<GroupKind, (group: Group, context: LowerContext, schedule: Schedule) => Lowered>> = {
   map: lowerMap,
@@ -24,6 +26,7 @@ const schedules: Readonly<Record<GroupKind, (group: Group, context: LowerContext
 
 /** Lowers a group of a schedule to loops. */
 export function lowerGroup(group: Group, context: LowerContext, schedule: Schedule): Lowered {
+  if (group.kind === "row" && context.machine.gpu !== undefined) return lowerRowOnThreads(group, context);
   return schedules[group.kind](group, context, schedule);
 }
 

@@ -89,10 +89,10 @@ export class KernelWriter {
     return loopIr.load(this.nameOf(buffer), buffer.dtype, place, lanes);
   }
 
-  /** Writes an element or vector. */
+  /** Writes an element or vector, as the buffer's type. */
   store(buffer: Buffer, index: Expr, value: Expr): Stmt {
     const place = this.touch(buffer, index, value.type.lanes, true);
-    return loopIr.store(this.nameOf(buffer), place, value);
+    return loopIr.store(this.nameOf(buffer), place, loopIr.cast(value, buffer.dtype));
   }
 
   /** The offset of an element of a buffer's value. */
@@ -107,6 +107,12 @@ export class KernelWriter {
     this.usage.set(buffer, { read: true, written: true, size });
     this.accesses.push({ buffer, index: loopIr.variable("anywhere"), lanes: 1, write: true });
     return name;
+  }
+
+  /** The name of the buffer that holds the key of counter-based random numbers, which is read. */
+  nameOfKey(buffer: Buffer): string {
+    this.touch(buffer, loopIr.int(0), 1, false);
+    return this.nameOf(buffer);
   }
 
   /** Opens a loop: `build` fills its body with the variable in range. */

@@ -1,9 +1,9 @@
 /** What lowering a group gives: a kernel without a name, and what the planner must know about it. */
 import type { Node } from "../../ir/graph.ts";
 import { partsOf, type BufferParam, type Expr, type Stmt } from "../../ir/loop/loop.ts";
+import type { Machine } from "../../ir/machine.ts";
 import type { Buffer } from "../memory/buffer.ts";
 import type { Group, Store } from "../schedule/group.ts";
-import type { Vectors } from "../schedule/contraction.ts";
 import { KernelWriter, Scope, type Access } from "./kernel-writer.ts";
 import type { TaskAxis } from "./tasks.ts";
 import { Values, type Places } from "./values.ts";
@@ -27,7 +27,7 @@ export type LowerContext = {
   readonly places: Places;
   /** Buffers that a value of the group is written to; empty if it only lives inside the kernel. */
   readonly targets: (node: Node) => readonly Buffer[];
-  readonly vectors: Vectors;
+  readonly machine: Machine;
 };
 
 /** A kernel under construction for a group. */

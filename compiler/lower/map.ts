@@ -5,7 +5,7 @@
 import { int, scalar, variable, type Expr } from "../../ir/loop/loop.ts";
 import type { Node } from "../../ir/graph.ts";
 import type { Buffer } from "../memory/buffer.ts";
-import { at, elementCount } from "../../ir/type.ts";
+import { at, elementCount, type Shape } from "../../ir/type.ts";
 import type { Group } from "../schedule/group.ts";
 import {
   dividesIndex,
@@ -17,7 +17,9 @@ import {
   type LowerContext,
   type Lowered,
 } from "./lowered.ts";
-import type { Scope } from "./kernel-writer.ts";
+import { overItems } from "./gpu/threads.ts";
+import { vectorize } from "./gpu/vectorize.ts";
+import { Scope } from "./kernel-writer.ts";
 import { cut, overRows, type TaskAxis } from "./tasks.ts";
 
 /** Computes the heavy value of a `nest` group at a point, into a local of the draft. */
@@ -26,7 +28,9 @@ export type PointBuilder = (draft: Draft, point: readonly Expr[], scope: Scope) 
 /** Lowers an elementwise group. */
 export function lowerMap(group: Group, context: LowerContext): Lowered {
   const flat = lowerPoints(group, context, { flat: true, vector: true });
-  return dividesIndex(flat) ? lowerPoints(group, context, { flat: false, vector: true }) : flat;
+  return context.machine.gpu === undefined && dividesIndex(flat)
+    ? lowerPoints(group, context, { flat: false, vector: true })
+    : flat;
 }
 
 /** Lowers a group whose heavy value is computed point by point. */
@@ -48,7 +52,9 @@ export function lowerCopy(node: Node, target: Buffer, context: LowerContext): Lo
   };
   const toTarget: LowerContext = { ...context, targets: (value) => (value === node ? [target] : []) };
   const flat = lowerPoints(group, toTarget, { flat: true, vector: true, copies: true });
-  return dividesIndex(flat) ? lowerPoints(group, toTarget, { flat: false, vector: true, copies: true }) : flat;
+  return context.machine.gpu === undefined && dividesIndex(flat)
+    ? lowerPoints(group, toTarget, { flat: false, vector: true, copies: true })
+    : flat;
 }
 
 type PointOptions = {
@@ -59,19 +65,13 @@ type PointOptions = {
 };
 
 function lowerPoints(group: Group, context: LowerContext, options: PointOptions): Lowered {
+  if (context.machine.gpu !== undefined) return lowerPointsOnThreads(group, context, options);
   const draft = draftOf(group, context, options.copies);
   const { writer, root } = draft;
   const order = memoryOrder(group, context);
   const [rowAxis, ...inner] = order;
   const point: Expr[] = group.shape.map(() => int(0));
-  const emit = (scope: Scope): void => {
-    options.build?.(draft, point, scope);
-    const pending = [
-      ...group.heavy.map((node) => ({ node, index: point })),
-      ...group.stores.map((store) => ({ node: store.node, index: storeIndex(store, point) })),
-    ].filter(({ node }) => context.targets(node).length > 0);
-    writeAll(draft, context, pending, scope);
-  };
+  const emit = (scope: Scope): void => emitPoint(draft, group, context, point, options, scope);
   const tasks: TaskAxis = rowAxis === undefined ? { extent: 1, tasks: 1 } : cut(at(group.shape, rowAxis));
   const innermostRow = inner.every((axis) => group.shape[axis] === 1);
   overRows(
@@ -87,6 +87,66 @@ function lowerPoints(group: Group, context: LowerContext, options: PointOptions)
     options.vector && innermostRow,
   );
   return finish(draft, tasks, elementCount(group.shape) * Math.max(1, group.stores.length));
+}
+
+/** Computes what a group has at a point. */
+function emitPoint(
+  draft: Draft,
+  group: Group,
+  context: LowerContext,
+  point: readonly Expr[],
+  { build }: PointOptions,
+  scope: Scope,
+): void {
+  build?.(draft, point, scope);
+  const pending = [
+    ...group.heavy.map((node) => ({ node, index: point })),
+    ...group.stores.map((store) => ({ node: store.node, index: storeIndex(store, point) })),
+  ].filter(({ node }) => context.targets(node).length > 0);
+  writeAll(draft, context, pending, scope);
+}
+
+/** One element a thread, or as many neighbours as a vector has where they are many and come out even. */
+function lowerPointsOnThreads(group: Group, context: LowerContext, options: PointOptions): Lowered {
+  const draft = draftOf(group, context, options.copies);
+  const { writer } = draft;
+  const { lanes } = context.machine;
+  const order = memoryOrder(group, context).filter((axis) => at(group.shape, axis) > 1);
+  const innermost = order.at(-1);
+  const count = elementCount(group.shape);
+  const isWide = innermost !== undefined && options.vector && at(group.shape, innermost) % lanes === 0;
+  const width = isWide && count >= lanes * fewestVectors ? lanes : 1;
+  const tasks = overItems(draft, count / width, (scope, item) => {
+    const point = pointOf(group.shape, order, item, width);
+    if (width === 1 || innermost === undefined) {
+      emitPoint(draft, group, context, point, options, scope);
+      return;
+    }
+    const name = writer.fresh("j");
+    writer.ranges.set(name, { min: 0, max: width - 1 });
+    const body = new Scope(scope, true);
+    const here = point.map((i, axis) => (axis === innermost ? scalar("add", i, variable(name)) : i));
+    emitPoint(draft, group, context, here, options, body);
+    scope.add(...vectorize(body.statements, name, width, writer.ranges));
+  });
+  return finish(draft, tasks, count * Math.max(1, group.stores.length));
+}
+
+/** Fewer vectors than this leave threads idle that a vector's lanes would keep busy. */
+const fewestVectors = 1024;
+
+/** The indices of item number `item`, `width` neighbours along the innermost axis counting as one. */
+function pointOf(shape: Shape, order: readonly number[], item: Expr, width: number): Expr[] {
+  const point: Expr[] = shape.map(() => int(0));
+  let step = 1;
+  for (const axis of order.toReversed()) {
+    const inner = axis === order.at(-1);
+    const extent = at(shape, axis) / (inner ? width : 1);
+    const i = scalar("mod", scalar("div", item, int(step)), int(extent));
+    point[axis] = inner ? scalar("mul", i, int(width)) : i;
+    step *= extent;
+  }
+  return point;
 }
 
 /** The group's axes from the outermost in memory to the innermost, as its first written buffer has them. */

@@ -1,34 +1,37 @@
 /**
  * Kernels whose work has an order: scatter (sums in index order, so that results do not depend on threads), running sums
- * and products, sorting, and draws from the generator. Rows that do not touch each other are still cut into tasks.
+ * and products, and sorting. Rows that do not touch each other are still cut into tasks.
  */
 import { opDef, type Node } from "../../ir/graph.ts";
-import { assign, branch, cast, constant, int, scalar, type Draw, type Expr } from "../../ir/loop/loop.ts";
+import { assign, branch, cast, constant, int, scalar, type Expr } from "../../ir/loop/loop.ts";
 import { invariant } from "../../ir/diagnostic/diagnostic.ts";
 import { at, elementCount, isFloat, type Shape } from "../../ir/type.ts";
 import type { Buffer } from "../memory/buffer.ts";
 import type { Group } from "../schedule/group.ts";
 import { nameOfVariable, type Scope } from "./kernel-writer.ts";
 import { draftOf, finish, type Draft, type LowerContext, type Lowered } from "./lowered.ts";
+import { overItems } from "./gpu/threads.ts";
 import { cut, overRows, overTasks, type TaskAxis } from "./tasks.ts";
 
-const oneTask: TaskAxis = { extent: 1, tasks: 1 };
+/** All work in one task. */
+export const oneTask: TaskAxis = { extent: 1, tasks: 1 };
 
-function rootOf(group: Group): Node {
+/** The value that a group is built around. */
+export function rootOf(group: Group): Node {
   const [node] = group.heavy;
   invariant(node !== undefined, `a ${group.kind} group has a heavy value`);
   return node;
 }
 
 /** The buffers a heavy value is written to, and the first of them, which the kernel may read back. */
-function targetsOf(node: Node, context: LowerContext): readonly [Buffer, ...Buffer[]] {
+export function targetsOf(node: Node, context: LowerContext): readonly [Buffer, ...Buffer[]] {
   const [first, ...others] = context.targets(node);
   invariant(first !== undefined, `${node.op} (%${node.id}) has no place`);
   return [first, ...others];
 }
 
 /** Serial loops over all axes of a shape, but those fixed already. */
-function overShape(
+export function overShape(
   draft: Draft,
   shape: Shape,
   fixed: ReadonlyMap<number, Expr>,
@@ -51,14 +54,31 @@ function overShape(
   visit(0, [], scope);
 }
 
-/** Runs over the tasks of an axis that no two rows share work on, or does all in one task if there is none. */
+/**
+ * Runs over rows that share no work, and fixes the indices along `axes`, any of which tells rows apart: tasks of the first
+ * of them, and on GPUs a thread for each row of all of them.
+ */
 function overIndependentRows(
   draft: Draft,
-  axis: number | undefined,
+  context: LowerContext,
+  axes: readonly number[],
   shape: Shape,
   build: (scope: Scope, fixed: ReadonlyMap<number, Expr>) => void,
 ): TaskAxis {
   const { writer, root } = draft;
+  if (context.machine.gpu !== undefined) {
+    const extents = axes.map((axis) => at(shape, axis));
+    return overItems(draft, elementCount(extents), (scope, item) => {
+      let step = elementCount(extents);
+      const fixed = axes.map((axis, i): [number, Expr] => {
+        const extent = at(extents, i);
+        step /= extent;
+        return [axis, scalar("mod", scalar("div", item, int(step)), int(extent))];
+      });
+      build(scope, new Map(fixed));
+    });
+  }
+  const [axis] = axes;
   if (axis === undefined) {
     overTasks(writer, oneTask, root, (scope) => build(scope, new Map()));
     return oneTask;
@@ -66,6 +86,11 @@ function overIndependentRows(
   const tasks = cut(at(shape, axis));
   overRows(writer, tasks, root, (scope, row) => build(scope, new Map([[axis, row]])));
   return tasks;
+}
+
+/** Axes of a shape for which something holds. */
+function axesWhere(shape: Shape, holds: (extent: number, axis: number) => boolean): number[] {
+  return shape.flatMap((extent, axis) => (holds(extent, axis) ? [axis] : []));
 }
 
 /** `base`, with each update added at its index, in the order of the updates. */
@@ -82,19 +107,15 @@ export function lowerScatter(group: Group, context: LowerContext): Lowered {
   const rank = positions.type.shape.length;
   // Axis k of the result is axis k of the updates up to the scattered one, and moved by the index's rank behind it.
   const updateAxisOf = (k: number): number => (along || k < axis ? k : k + rank - 1);
-  const free = node.type.shape.findIndex(
+  const free = axesWhere(
+    node.type.shape,
     (extent, k) => k !== axis && extent > 1 && updates.type.shape[updateAxisOf(k)] === extent,
   );
-  const row = free < 0 ? undefined : free;
-  const updateAxis = row === undefined ? undefined : updateAxisOf(row);
-  const tasks = overIndependentRows(draft, row, node.type.shape, (scope, fixed) => {
+  const tasks = overIndependentRows(draft, context, free, node.type.shape, (scope, fixed) => {
     overShape(draft, node.type.shape, fixed, scope, (body, index) => {
       body.add(writer.store(target, writer.offset(target, index), values.at(base, index, body)));
     });
-    const [only] = fixed.values();
-    const fixedUpdate = new Map<number, Expr>(
-      updateAxis === undefined || only === undefined ? [] : [[updateAxis, only]],
-    );
+    const fixedUpdate = new Map([...fixed].map(([k, i]) => [updateAxisOf(k), i]));
     overShape(draft, updates.type.shape, fixedUpdate, scope, (body, index) => {
       const indexPlace = along ? index : index.slice(axis, axis + rank);
       const raw = cast(values.at(positions, indexPlace, body), "i64");
@@ -104,7 +125,7 @@ export function lowerScatter(group: Group, context: LowerContext): Lowered {
         : [...index.slice(0, axis), position, ...index.slice(axis + rank)];
       const offset = writer.offset(target, place);
       const value = values.at(updates, index, body);
-      body.add(writer.store(target, offset, scalar("add", writer.load(target, offset), value)));
+      body.add(writer.store(target, offset, scalar("add", cast(writer.load(target, offset), node.type.dtype), value)));
     });
     for (const copy of copies)
       overShape(draft, node.type.shape, fixed, scope, (body, index) => {
@@ -126,8 +147,8 @@ export function lowerCumulative(group: Group, context: LowerContext): Lowered {
   const axis = Number(node.attrs["axis"]);
   const extent = at(node.type.shape, axis);
   const reverse = node.attrs["reverse"] === true;
-  const free = node.type.shape.findIndex((size, k) => k !== axis && size > 1);
-  const tasks = overIndependentRows(draft, free < 0 ? undefined : free, node.type.shape, (scope, fixed) => {
+  const free = axesWhere(node.type.shape, (size, k) => k !== axis && size > 1);
+  const tasks = overIndependentRows(draft, context, free, node.type.shape, (scope, fixed) => {
     overShape(draft, node.type.shape, new Map([...fixed, [axis, int(0)]]), scope, (inner, index) => {
       const total = writer.mutable(inner, constant(node.type.dtype, lowering.combine === "mul" ? 1 : 0), "total");
       const fill = (body: Scope, step: Expr): void => {
@@ -155,14 +176,17 @@ export function lowerSort(group: Group, context: LowerContext): Lowered {
   const axis = Number(node.attrs["axis"]);
   const extent = at(node.type.shape, axis);
   const descending = node.attrs["descending"] === true;
-  const free = node.type.shape.findIndex((size, k) => k !== axis && size > 1);
+  // Elements of a row are ranked independently, but as tasks they would share its cache lines.
+  const isGpu = context.machine.gpu !== undefined;
+  const free = axesWhere(node.type.shape, (size, k) => (isGpu || k !== axis) && size > 1);
   const before = (x: Expr, y: Expr): Expr => {
     const [low, high] = descending ? [y, x] : [x, y];
     const less = scalar("lt", low, high);
     if (!isFloat(operand.type.dtype)) return less;
     return scalar("or", less, scalar("and", scalar("eq", low, low), scalar("ne", high, high)));
   };
-  const tasks = overIndependentRows(draft, free < 0 ? undefined : free, node.type.shape, (scope, fixed) => {
+  const tasks = overIndependentRows(draft, context, free, node.type.shape, (scope, fixed) => {
+    const own = fixed.get(axis);
     overShape(draft, node.type.shape, new Map([...fixed, [axis, int(0)]]), scope, (inner, index) => {
       const element = (i: Expr, body: Scope): Expr =>
         values.at(
@@ -185,39 +209,9 @@ export function lowerSort(group: Group, context: LowerContext): Lowered {
         const place = index.map((j, k) => (k === axis ? slot : j));
         for (const target of context.targets(node)) body.add(writer.store(target, writer.offset(target, place), i));
       };
-      writer.loop(writer.fresh("i"), int(0), int(extent), outer, inner);
+      if (own === undefined) writer.loop(writer.fresh("i"), int(0), int(extent), outer, inner);
+      else outer(inner, own);
     });
   });
   return finish(draft, tasks, elementCount(node.type.shape) * extent);
-}
-
-/** A draw from the generator, in program order, on one thread. */
-export function lowerRandom(group: Group, context: LowerContext): Lowered {
-  const draft = draftOf(group, context);
-  const { writer } = draft;
-  const node = rootOf(group);
-  const [target, ...copies] = targetsOf(node, context);
-  overTasks(writer, oneTask, draft.root, (scope) => {
-    writer.draw(scope, drawOf(node), context.places.generator, target);
-    for (const copy of copies)
-      overShape(draft, node.type.shape, new Map(), scope, (body, index) => {
-        const value = writer.load(target, writer.offset(target, index));
-        body.add(writer.store(copy, writer.offset(copy, index), value));
-      });
-  });
-  return finish(draft, oneTask, elementCount(node.type.shape));
-}
-
-function drawOf(node: Node): Draw {
-  const { lowering } = opDef(node.op);
-  invariant(lowering.class === "random", `${node.op} does not draw`);
-  const number = (name: string): number => Number(node.attrs[name]);
-  switch (lowering.distribution) {
-    case "uniform":
-      return { kind: "uniform", low: number("low"), high: number("high") };
-    case "normal":
-      return { kind: "normal", mean: number("mean"), std: number("std") };
-    case "bernoulli":
-      return { kind: "bernoulli", p: number("p") };
-  }
 }

@@ -6,8 +6,8 @@
 import { int, scalar, variable, type Expr } from "../../ir/loop/loop.ts";
 import type { KernelWriter, Scope } from "./kernel-writer.ts";
 
-/** The axis along which a kernel is cut. */
-export type TaskAxis = { readonly extent: number; readonly tasks: number };
+/** The axis along which a kernel is cut. `threads`: how many share a task, on GPUs. */
+export type TaskAxis = { readonly extent: number; readonly tasks: number; readonly threads?: number };
 
 /** Rows a task has where there are enough: as many as the register tile of a product has. */
 const rowsPerTask = 8;

@@ -24,6 +24,8 @@ export type Places = {
   /** Position of a host scalar in the scalars buffer. */
   readonly scalarSlot: (expr: HostExpr) => number;
   readonly generator: Buffer;
+  /** The key of counter-based random numbers in this step. */
+  readonly key: Buffer;
   readonly status: Buffer;
 };
 
@@ -64,9 +66,9 @@ export class Values {
 
   private compute(node: Node, index: readonly Expr[], scope: Scope, lazy: boolean): Expr {
     const buffer = this.computed.has(node) ? undefined : this.places.buffer(node);
-    if (buffer !== undefined) return this.writer.load(buffer, this.writer.offset(buffer, index));
-    const { lowering } = opDef(node.op);
     const { dtype } = node.type;
+    if (buffer !== undefined) return cast(this.writer.load(buffer, this.writer.offset(buffer, index)), dtype);
+    const { lowering } = opDef(node.op);
     switch (lowering.class) {
       case "map":
         return lowering.scalar === "select"
@@ -177,7 +179,7 @@ export class Values {
     const row = cast(this.writer.load(indices, sample), "i64");
     const length = rows.shape.reduce((product, extent) => product * extent, 1);
     const offset = scalar("add", scalar("mul", row, int(length)), this.writer.offset(rows, rest));
-    return this.writer.load(rows, offset);
+    return cast(this.writer.load(rows, offset), node.type.dtype);
   }
 }
 

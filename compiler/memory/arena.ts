@@ -5,27 +5,32 @@
  */
 import { bufferBytes, slackElements, type Buffer } from "./buffer.ts";
 
-/** Alignment of every buffer, in bytes: a cache line, and the widest vector. */
-export const alignment = 64;
+/** Alignment of every buffer, in bytes, where a machine does not ask for more: a cache line, and the widest vector. */
+const leastAlignment = 64;
 
 /** First and last phase that touch a buffer. */
 export type Life = { readonly buffer: Buffer; readonly first: number; readonly last: number };
 
 /** A size rounded up, with the slack that vector reads may run over. */
-export function paddedBytes(buffer: Buffer): number {
+export function paddedBytes(buffer: Buffer, alignment = leastAlignment): number {
   return Math.ceil((bufferBytes(buffer) + slackElements * 4) / alignment) * alignment;
 }
 
 /** Offsets in bytes, and the size of the arena. */
-export function placeBuffers(lives: readonly Life[]): {
+export function placeBuffers(
+  lives: readonly Life[],
+  alignment?: number,
+): {
   readonly offsets: ReadonlyMap<Buffer, number>;
   readonly bytes: number;
 } {
   const offsets = new Map<Buffer, number>();
   const placed: (Life & { readonly begin: number; readonly end: number })[] = [];
-  const bySize = lives.toSorted((a, b) => paddedBytes(b.buffer) - paddedBytes(a.buffer) || a.first - b.first);
+  const bySize = lives.toSorted(
+    (a, b) => paddedBytes(b.buffer, alignment) - paddedBytes(a.buffer, alignment) || a.first - b.first,
+  );
   for (const life of bySize) {
-    const size = paddedBytes(life.buffer);
+    const size = paddedBytes(life.buffer, alignment);
     const meeting = placed
       .filter(({ first, last }) => first <= life.last && life.first <= last)
       .toSorted((a, b) => a.begin - b.begin);

@@ -20,6 +20,7 @@ export type Touch = {
 
 /** How a kernel touches each of its buffers. */
 export function touchesOf(lowered: Lowered): readonly Touch[] {
+  const isGpu = lowered.tasks.threads !== undefined;
   return lowered.buffers.map((buffer) => {
     const accesses = lowered.accesses.filter((access) => access.buffer === buffer);
     const all = accesses.map((access) => slabsOf(access, lowered));
@@ -32,7 +33,8 @@ export function touchesOf(lowered: Lowered): readonly Touch[] {
         accesses.some(({ write }) => !write) ||
         accesses.some(({ index }) => index.kind === "variable" && index.name === "anywhere"),
       writes: accesses.some(({ write }) => write),
-      slabs: lowered.tasks.tasks === 1 ? single : uniform ? first : undefined,
+      // Work-groups of different launches run anywhere, and nobody's threads stay with their rows.
+      slabs: isGpu ? undefined : lowered.tasks.tasks === 1 ? single : uniform ? first : undefined,
     };
   });
 }
@@ -57,6 +59,47 @@ function sameThread(a: Slabs | undefined, b: Slabs | undefined): boolean {
   if (a === undefined || b === undefined) return false;
   if (a.tasks === 1 && b.tasks === 1) return true;
   return a.stride === b.stride && a.extent === b.extent && a.tasks === b.tasks;
+}
+
+/** For each kernel of an ordered list, those before it that it must not run beside. */
+function earlierConflicts(kernels: readonly (readonly Touch[])[]): number[][] {
+  const users = new Map<Buffer, { readonly kernel: number; readonly writes: boolean }[]>();
+  return kernels.map((touches, kernel) => {
+    const before = new Set<number>();
+    for (const touch of touches) {
+      if (touch.buffer.role === "status") continue; // First failure wins; which one it is does not matter.
+      const list = users.get(touch.buffer) ?? [];
+      for (const other of list) if (touch.writes || other.writes) before.add(other.kernel);
+      users.set(touch.buffer, [...list, { kernel, writes: touch.writes }]);
+    }
+    before.delete(kernel);
+    return [...before];
+  });
+}
+
+/**
+ * Rounds of kernels that run side by side, none in an earlier round than one it conflicts with. In each round come those
+ * first that the longest chain of others waits for; the rest joins where it fits. `fit` judges kernels by number.
+ */
+export function assignRounds(
+  kernels: readonly (readonly Touch[])[],
+  fit: (members: readonly number[]) => boolean,
+): number[][] {
+  const before = earlierConflicts(kernels);
+  const height = kernels.map(() => 0);
+  for (let i = kernels.length - 1; i >= 0; i--)
+    for (const j of before[i] ?? []) height[j] = Math.max(height[j] ?? 0, (height[i] ?? 0) + 1);
+  const waiting = new Set(kernels.keys());
+  const rounds: number[][] = [];
+  while (waiting.size > 0) {
+    const ready = [...waiting].filter((i) => (before[i] ?? []).every((j) => !waiting.has(j)));
+    const members: number[] = [];
+    for (const i of ready.toSorted((a, b) => (height[b] ?? 0) - (height[a] ?? 0) || a - b))
+      if (fit([...members, i])) members.push(i);
+    for (const i of members) waiting.delete(i);
+    rounds.push(members.toSorted((a, b) => a - b));
+  }
+  return rounds;
 }
 
 /** The phase of each kernel of an ordered list: the earliest that its conflicts with kernels before it allow. */

@@ -12,7 +12,7 @@ export class KernelTable {
   /** The kernel of a lowered group, and its position. */
   add(lowered: Lowered, kind: string, nodes: readonly Node[]): { readonly kernel: Kernel; readonly index: number } {
     const { params, body, tasks, flops } = lowered;
-    const key = JSON.stringify([params, body, tasks.tasks]);
+    const key = JSON.stringify([params, body, tasks.tasks, tasks.threads]);
     const found = this.known.get(key);
     const existing = found === undefined ? undefined : this.kernels[found];
     if (found !== undefined && existing !== undefined) return { kernel: existing, index: found };
@@ -21,6 +21,7 @@ export class KernelTable {
       name: this.nameFor(kind, nodes),
       doc: describe(nodes),
       tasks: tasks.tasks,
+      ...(tasks.threads === undefined ? {} : { threads: tasks.threads }),
       buffers: params,
       body,
       flops,

@@ -3,20 +3,22 @@
  * place of every buffer. Takes the scheduled graphs; gives what a target's emitter takes, and a report of every launch
  * for people.
  */
-import { dtypeBytes, elementCount, type DType } from "../../ir/type.ts";
+import { at, dtypeBytes, elementCount, type DType } from "../../ir/type.ts";
 import type { Kernel } from "../../ir/loop/loop.ts";
+import { datasetType, storedType, type Gpu, type Machine } from "../../ir/machine.ts";
 import type { Node } from "../../ir/graph.ts";
 import type { Arg, Launch, PlannedBuffer, PlannedEntry, PlannedProgram } from "../../ir/program.ts";
 import { invariant } from "../../ir/diagnostic/diagnostic.ts";
 import { lowerGroup } from "../lower/index.ts";
 import type { Lowered, LowerContext } from "../lower/lowered.ts";
+import { fitTogether, mergeLaunches } from "../lower/gpu/merge.ts";
 import { lowerCopy } from "../lower/map.ts";
+import { drawOf } from "../lower/random.ts";
 import type { Group } from "../schedule/group.ts";
-import type { Vectors } from "../schedule/contraction.ts";
 import type { Schedule } from "../schedule/schedule.ts";
 import { paddedBytes, placeBuffers, type Life } from "./arena.ts";
 import { bufferElements, createBuffer, type Buffer } from "./buffer.ts";
-import { assignPhases, touchesOf, type Touch } from "./conflict.ts";
+import { assignPhases, assignRounds, touchesOf, type Touch } from "./conflict.ts";
 import { KernelTable } from "./kernel-table.ts";
 import { placeValues, type Targets } from "./targets.ts";
 
@@ -68,14 +70,17 @@ export type Plan = {
 };
 
 /** Lays the states out one after the other. */
-function placeStates(buffers: readonly Buffer[]): {
+function placeStates(
+  buffers: readonly Buffer[],
+  alignment: number | undefined,
+): {
   readonly states: readonly PlacedState[];
   readonly bytes: number;
 } {
   let offset = 0;
   const states = buffers.map((buffer) => {
     const placed = { buffer, offset };
-    offset += paddedBytes(buffer);
+    offset += paddedBytes(buffer, alignment);
     return placed;
   });
   return { states, bytes: offset };
@@ -86,11 +91,11 @@ export function planProgram(
   name: string,
   entries: readonly ScheduledEntry[],
   stateBuffers: readonly Buffer[],
-  vectors: Vectors,
+  machine: Machine,
 ): Plan {
   const table = new KernelTable();
-  const { states, bytes } = placeStates(stateBuffers);
-  const planned = entries.map((entry) => planEntry(entry, states, vectors, table));
+  const { states, bytes } = placeStates(stateBuffers, machine.alignment);
+  const planned = entries.map((entry) => planEntry(entry, states, machine, table));
   return {
     program: { name, kernels: table.kernels, entries: planned.map(({ entry }) => entry) },
     states,
@@ -109,16 +114,16 @@ type Step = {
 function planEntry(
   entry: ScheduledEntry,
   states: readonly PlacedState[],
-  vectors: Vectors,
+  machine: Machine,
   table: KernelTable,
 ): { readonly entry: PlannedEntry; readonly report: EntryReport } {
   const { schedule } = entry;
-  const targets = placeValues(schedule, new Map(states.map(({ buffer }) => [buffer.name, buffer])));
-  const context: LowerContext = { places: targets.places, targets: targets.targets, vectors };
-  const steps = lowerAll(schedule, targets, context);
-  const phases = assignPhases(steps.map(({ touches }) => touches));
-  const { offsets, bytes } = placeBuffers(livesOf(steps, phases));
-  const { buffers, argOf } = bindBuffers(entry, targets, steps, states, offsets);
+  const targets = placeValues(schedule, new Map(states.map(({ buffer }) => [buffer.name, buffer])), machine);
+  const context: LowerContext = { places: targets.places, targets: targets.targets, machine };
+  const lowered = lowerAll(schedule, targets, context);
+  const { steps, phases } = machine.gpu === undefined ? inPhases(lowered) : inRounds(lowered, machine.gpu);
+  const { offsets, bytes } = placeBuffers(livesOf(steps, phases), machine.alignment);
+  const { buffers, argOf } = bindBuffers(entry, targets, steps, states, offsets, machine);
   const phaseCount = Math.max(0, ...phases.map((phase) => phase + 1));
   const byPhase: Launch[][] = Array.from({ length: phaseCount }, () => []);
   const launches: LaunchReport[] = [];
@@ -135,13 +140,42 @@ function planEntry(
   };
 }
 
+/** Steps with the phase of each. */
+type Phased = { readonly steps: readonly Step[]; readonly phases: readonly number[] };
+
+/** The steps as they are, each in the earliest phase. */
+function inPhases(steps: readonly Step[]): Phased {
+  return { steps, phases: assignPhases(steps.map(({ touches }) => touches)) };
+}
+
+/** Steps joined into launches: those whose results most others wait for first, and with each what fits beside it. */
+function inRounds(steps: readonly Step[], gpu: Gpu): Phased {
+  const rounds = assignRounds(
+    steps.map(({ touches }) => touches),
+    (members) =>
+      fitTogether(
+        members.map((i) => at(steps, i).lowered),
+        gpu,
+      ),
+  );
+  const joined = rounds.map((members): Step => {
+    const parts = members.map((i) => at(steps, i));
+    const [first] = parts;
+    invariant(first !== undefined, "an empty round");
+    if (parts.length === 1) return first;
+    const lowered = mergeLaunches(parts.map((part) => part.lowered));
+    return { lowered, touches: touchesOf(lowered), nodes: parts.flatMap(({ nodes }) => nodes), kind: first.kind };
+  });
+  return { steps: joined, phases: joined.map((_, i) => i) };
+}
+
 /** Lowers every group, in an order in which all that a group reads is there and nothing it needs is overwritten. */
 function lowerAll(schedule: Schedule, targets: Targets, context: LowerContext): Step[] {
   const steps: Step[] = [];
   for (const group of orderGroups(schedule.grouping.groups, targets)) {
     const nodes = [...group.heavy, ...group.stores.map(({ node }) => node)];
     const isWritten = (node: Node): boolean => targets.targets(node).length > 0 && elementCount(node.type.shape) > 0;
-    if (!nodes.some(isWritten)) continue;
+    if (!nodes.some(isWritten) || (group.kind === "random" && context.machine.random === "host")) continue;
     const lowered = lowerGroup(group, context, schedule);
     steps.push({ lowered, touches: touchesOf(lowered), nodes, kind: group.kind });
   }
@@ -193,11 +227,12 @@ function bindBuffers(
   steps: readonly Step[],
   states: readonly PlacedState[],
   offsets: ReadonlyMap<Buffer, number>,
+  machine: Machine,
 ): { readonly buffers: readonly PlannedBuffer[]; readonly argOf: (buffer: Buffer) => Arg } {
   const used = new Set(steps.flatMap(({ lowered }) => lowered.buffers));
   const external: PlannedBuffer[] = [
-    { role: "state", name: "state", dtype: "u8", shape: [] },
-    { role: "arena", name: "arena", dtype: "u8", shape: [] },
+    { role: "state", name: "state", dtype: "u8", stored: "u8", shape: [] },
+    { role: "arena", name: "arena", dtype: "u8", stored: "u8", shape: [] },
   ];
   const feeds = entry.inputs.filter(({ kind }) => kind === "feed");
   for (const { kind, name, dtype, shape } of entry.inputs)
@@ -205,14 +240,23 @@ function bindBuffers(
       role: kind === "feed" ? "dataset" : "input",
       name,
       dtype,
+      stored: kind === "feed" ? datasetType(machine, dtype) : storedType(machine, dtype),
       shape,
     });
   if (feeds.length > 0)
-    external.push({ role: "indices", name: "indices", dtype: "i32", shape: [feeds[0]?.shape[0] ?? 1] });
-  const { scalars, generator, status } = targets.places;
-  for (const buffer of [scalars, generator, status]) if (used.has(buffer)) external.push(describe(buffer));
+    external.push({ role: "indices", name: "indices", dtype: "i32", stored: "i32", shape: [feeds[0]?.shape[0] ?? 1] });
+  const { scalars, generator, key, status } = targets.places;
+  for (const buffer of [scalars, generator, key, status]) if (used.has(buffer)) external.push(describe(buffer));
+  for (const { buffer, node } of targets.draws)
+    external.push({ ...describe(buffer), dtype: node.type.dtype, draw: drawOf(node) });
   for (const { name, value } of entry.schedule.graph.outputs)
-    external.push({ role: "output", name, dtype: value.type.dtype, shape: value.type.shape });
+    external.push({
+      role: "output",
+      name,
+      dtype: value.type.dtype,
+      stored: storedType(machine, value.type.dtype),
+      shape: value.type.shape,
+    });
   const indexOf = new Map(external.map(({ role, name }, index) => [`${role} ${name}`, index]));
   const stateOffsets = new Map(states.map(({ buffer, offset }) => [buffer, offset]));
   const argOf = (buffer: Buffer): Arg => {
@@ -226,7 +270,7 @@ function bindBuffers(
 }
 
 function describe({ role, name, dtype, shape }: Buffer): PlannedBuffer {
-  return { role, name, dtype, shape };
+  return { role, name, dtype, stored: dtype, shape };
 }
 
 function reportLaunch({ lowered, nodes }: Step, phase: number, kernel: Kernel): LaunchReport {

@@ -6,7 +6,8 @@
 import type { HostExpr } from "../../ir/artifact/host-expr.ts";
 import { invariant } from "../../ir/diagnostic/diagnostic.ts";
 import { opDef, type Node } from "../../ir/graph.ts";
-import { at } from "../../ir/type.ts";
+import { datasetType, storedType, type Machine } from "../../ir/machine.ts";
+import { at, type DType } from "../../ir/type.ts";
 import { exprKey } from "../lower/index-math.ts";
 import type { Places } from "../lower/values.ts";
 import { arrangedOperands } from "../schedule/arrange.ts";
@@ -28,10 +29,12 @@ export type Targets = {
   /** For each group, the groups that must come before it because they read what it overwrites. */
   readonly readersFirst: ReadonlyMap<Group, ReadonlySet<Group>>;
   readonly scalars: readonly HostExpr[];
+  /** Draws that the host makes, in order, and where it puts them. */
+  readonly draws: readonly { readonly node: Node; readonly buffer: Buffer }[];
 };
 
 /** Gives every value of a schedule its place. `stateBuffers`: the program's states. */
-export function placeValues(schedule: Schedule, stateBuffers: ReadonlyMap<string, Buffer>): Targets {
+export function placeValues(schedule: Schedule, stateBuffers: ReadonlyMap<string, Buffer>, machine: Machine): Targets {
   const { graph, grouping, placed } = schedule;
   const targets = new Map<Node, Buffer[]>();
   const lateCopies: LateCopy[] = [];
@@ -45,6 +48,16 @@ export function placeValues(schedule: Schedule, stateBuffers: ReadonlyMap<string
     invariant(buffer !== undefined, `unknown state ${name}`);
     return buffer;
   };
+
+  const stored = (dtype: DType): DType => storedType(machine, dtype);
+  const draws: { readonly node: Node; readonly buffer: Buffer }[] = [];
+  if (machine.random === "host")
+    for (const node of graph.nodes) {
+      if (!isDraw(node)) continue;
+      const buffer = createBuffer("draws", `draw${draws.length}`, stored(node.type.dtype), node.type.shape);
+      draws.push({ node, buffer });
+      add(node, buffer);
+    }
 
   const readers = readersOf(schedule);
   for (const { state, value } of graph.writes) {
@@ -62,20 +75,20 @@ export function placeValues(schedule: Schedule, stateBuffers: ReadonlyMap<string
     add(value, target);
   }
   for (const { name, value } of graph.outputs) {
-    const buffer = createBuffer("output", name, value.type.dtype, value.type.shape);
+    const buffer = createBuffer("output", name, stored(value.type.dtype), value.type.shape);
     if (grouping.owner.has(value) && !isDraw(value)) add(value, buffer);
     else lateCopies.push({ node: value, target: buffer });
   }
   // A value that others read needs a place that stays: the arena, unless it is already written to a result or state.
   for (const node of placed)
-    if (!targets.has(node)) add(node, createBuffer("arena", `%${node.id}`, node.type.dtype, node.type.shape));
+    if (!targets.has(node)) add(node, createBuffer("arena", `%${node.id}`, stored(node.type.dtype), node.type.shape));
   for (const { node } of lateCopies)
     if (grouping.owner.has(node) && !targets.has(node))
-      add(node, createBuffer("arena", `%${node.id}`, node.type.dtype, node.type.shape));
+      add(node, createBuffer("arena", `%${node.id}`, stored(node.type.dtype), node.type.shape));
 
   const scalars = scalarsOf(schedule);
-  const places = placesOf(targets, stateBuffer, scalars);
-  return { places, targets: (node) => targets.get(node) ?? [], lateCopies, readersFirst, scalars };
+  const places = placesOf(targets, stateBuffer, scalars, machine);
+  return { draws, places, targets: (node) => targets.get(node) ?? [], lateCopies, readersFirst, scalars };
 }
 
 /** The groups that read the old value of each state, with whether they read it only at the element they compute. */
@@ -166,6 +179,7 @@ function placesOf(
   targets: ReadonlyMap<Node, readonly Buffer[]>,
   stateBuffer: (name: string) => Buffer,
   scalars: readonly HostExpr[],
+  machine: Machine,
 ): Places {
   const external = new Map<string, Buffer>();
   const once = (key: string, make: () => Buffer): Buffer => {
@@ -180,7 +194,7 @@ function placesOf(
       if (lowering.class === "leaf" && lowering.source === "state") return stateBuffer(String(node.attrs["state"]));
       if (lowering.class === "leaf" && lowering.source === "input")
         return once(`input ${String(node.attrs["name"])}`, () =>
-          createBuffer("input", String(node.attrs["name"]), node.type.dtype, node.type.shape),
+          createBuffer("input", String(node.attrs["name"]), storedType(machine, node.type.dtype), node.type.shape),
         );
       return targets.get(node)?.[0];
     },
@@ -188,7 +202,9 @@ function placesOf(
       const field = String(node.attrs["field"]);
       const [batch, ...sample] = node.type.shape;
       return {
-        rows: once(`dataset ${field}`, () => createBuffer("dataset", field, node.type.dtype, sample)),
+        rows: once(`dataset ${field}`, () =>
+          createBuffer("dataset", field, datasetType(machine, node.type.dtype), sample),
+        ),
         indices: once("indices", () => createBuffer("indices", "indices", "i32", [batch ?? 1])),
       };
     },
@@ -199,6 +215,7 @@ function placesOf(
       return slot;
     },
     generator: createBuffer("generator", "generator", "i32", [630]),
+    key: createBuffer("key", "key", "i32", [4]),
     status: createBuffer("status", "status", "i32", [4]),
   };
 }

@@ -22,10 +22,10 @@ type Footprint = { readonly kernel: Kernel; readonly tasks: readonly (readonly S
 export function verifyPlan(program: PlannedProgram, stateBytes: number): void {
   const known = new Map<string, Footprint>();
   for (const entry of program.entries) {
-    const sizes = entry.buffers.map(({ role, dtype, shape }) => {
+    const sizes = entry.buffers.map(({ role, stored, shape }) => {
       if (role === "state") return stateBytes;
       if (role === "arena") return entry.arenaBytes;
-      return role === "dataset" ? Infinity : elementCount(shape) * dtypeBytes[dtype];
+      return role === "dataset" ? Infinity : elementCount(shape) * dtypeBytes[stored];
     });
     for (const [phase, launches] of entry.phases.entries()) {
       const footprints = launches.map((launch) => footprintOf(launch, program, entry, sizes, known));

@@ -6,6 +6,7 @@
  */
 import { opDef, type Node } from "../../ir/graph.ts";
 import { int, scalar, variable, type Expr } from "../../ir/loop/loop.ts";
+import type { Machine } from "../../ir/machine.ts";
 import { at, elementCount, isFloat } from "../../ir/type.ts";
 import { affine, offsetOf, simplify, type Affine, type Range, type Ranges } from "../lower/index-math.ts";
 import { isInlinable, originOf } from "./reach.ts";
@@ -30,8 +31,8 @@ export type Side = "lhs" | "rhs";
 /** A value with a place, and the index at which an operand's element lies in it. */
 export type Placed = { readonly place: Node; readonly index: readonly Expr[] };
 
-/** What the processor offers to a schedule: `lanes` f32 numbers a vector, and how many vector registers. */
-export type Vectors = { readonly lanes: number; readonly registers: number };
+/** What the choice of a vector axis depends on. */
+export type Vectors = Pick<Machine, "lanes" | "registers">;
 
 /** The loops of a `dot` or `conv` node. A `conv` must have neither padding nor lhs dilation (see the padding pass). */
 export function contractionOf(node: Node): Contraction {

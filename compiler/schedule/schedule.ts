@@ -5,10 +5,10 @@
  * memory.
  */
 import { opDef, type Graph, type Node } from "../../ir/graph.ts";
+import type { Machine } from "../../ir/machine.ts";
 import type { ScalarOp } from "../../ir/loop/scalar.ts";
 import { nameLeafResults } from "../passes/map-graph.ts";
 import { arrangeOperands, type Arranged } from "./arrange.ts";
-import type { Vectors } from "./contraction.ts";
 import { formGroups, isBoundary, type Group, type Grouping } from "./group.ts";
 import { splitReductions } from "./split-reduction.ts";
 import { isElementwise, isHeavy, isInlinable } from "./reach.ts";
@@ -49,11 +49,13 @@ const guardedLimit = 8;
 export function scheduleGraph(
   graph: Graph,
   stateStrides: (state: string) => readonly number[],
-  vectors: Vectors,
+  machine: Machine,
   updated: ReadonlySet<string>,
 ): Schedule {
-  const prepared = splitReductions(nameLeafResults(graph), stateStrides, vectors, updated);
-  const arranged = arrangeOperands(prepared, stateStrides, vectors);
+  const named = nameLeafResults(graph);
+  // Only cores have caches of their own to keep a part of a state in.
+  const prepared = machine.gpu === undefined ? splitReductions(named, stateStrides, machine, updated) : named;
+  const arranged = arrangeOperands(prepared, stateStrides, machine);
   const required = new Set(arranged.stored);
   for (const { value } of [...arranged.graph.outputs, ...arranged.graph.writes])
     if (isInlinable(value)) required.add(value);

@@ -20,7 +20,10 @@ export const stateSchema = v.object({
   /** PyTorch's state-dict key for parameters and buffers; `<optimizer>.<slot>.<parameter>` for optimizer slots. */
   name: v.string(),
   role: v.picklist(["parameter", "buffer", "slot"]),
+  /** Element type seen from outside. */
   dtype,
+  /** Element type in the region. */
+  stored: dtype,
   /** Logical shape, as in PyTorch. */
   shape,
   /** Byte offset of element 0 in the state region. */
@@ -29,6 +32,17 @@ export const stateSchema = v.object({
   strides: v.array(count),
 });
 
+/** What a buffer of an entry is for. */
+const bufferRoles = ["state", "arena", "input", "output", "dataset", "indices", "scalars", "generator"] as const;
+const randomRoles = ["draws", "key"] as const;
+
+/** A draw of the default generator. */
+export const drawSchema = v.variant("kind", [
+  v.object({ kind: v.literal("uniform"), low: v.number(), high: v.number() }),
+  v.object({ kind: v.literal("normal"), mean: v.number(), std: v.number() }),
+  v.object({ kind: v.literal("bernoulli"), p: v.number() }),
+]);
+
 /**
  * A buffer an entry's phases are called with, in call order.
  * - `state`, `arena`: the two regions of the plan.
@@ -36,14 +50,30 @@ export const stateSchema = v.object({
  * - `dataset`: a whole resident field; its shape is `[batch, ...sample]`, what one step gathers of it, and the number of
  *   rows it has is known at run time; `indices`: the batch's sample numbers (i32).
  * - `scalars`: host scalars of the step, f32. `generator`: the default generator's state.
+ * - `draws`: numbers that the host draws from the default generator for each step, as `draw` says. `key`: i32[4], the key
+ *   of counter-based numbers in this step: seed low, seed high, step low, step high.
  * - `status`: i32[4], zero when all is well; `[code, value, limit, _]` of the first failed check.
  */
 export const bufferSchema = v.object({
-  role: v.picklist(["state", "arena", "input", "output", "dataset", "indices", "scalars", "generator", "status"]),
+  role: v.picklist([...bufferRoles, ...randomRoles, "status"]),
   name: v.string(),
+  /** Element type seen from outside. */
   dtype,
+  /** Element type in the device's memory. */
+  stored: dtype,
   shape,
+  /** What is drawn, for `draws`; the entry's draws are made in the order of its buffers. */
+  draw: v.optional(drawSchema),
 });
+
+/**
+ * Place of one binding of a launch: `bytes` from `offset` on of the entry's buffer number `buffer`. A data set is bound
+ * whole, however long it is: `offset` is 0, and `bytes` counts for nothing.
+ */
+export const bindingSchema = v.object({ buffer: count, offset: count, bytes: count });
+
+/** One use of a kernel on a GPU: `groups` work-groups (blocks), and the place of each of the kernel's bindings. */
+export const launchSchema = v.object({ kernel: count, groups: count, bindings: v.array(bindingSchema) });
 
 /** One compiled function at one batch size. */
 export const entrySchema = v.object({
@@ -59,7 +89,58 @@ export const entrySchema = v.object({
   scalars: v.array(hostExpr),
   /** Counters that a call increments, and by how much. */
   increments: v.record(v.string(), count),
+  /** On GPUs: what a step launches, in order. */
+  launches: v.optional(v.array(launchSchema)),
 });
+
+/** A kernel of a GPU program. */
+export const gpuKernelSchema = v.object({
+  /** The name of its function. */
+  name: v.string(),
+  /** File with its text, relative path. */
+  file: v.string(),
+  /** Threads of a work-group (block). */
+  threads: count,
+  /** Bytes of shared arrays of a work-group. */
+  sharedBytes: count,
+  /** How it uses each binding. */
+  bindings: v.array(v.picklist(["read", "readwrite", "uniform"])),
+});
+
+const stateRegion = v.object({ bytes: count, values: v.array(stateSchema) });
+
+/** A program for processors: a shared object. */
+export const cTargetSchema = v.object({
+  name: v.literal("c"),
+  /** Shared object, relative path. */
+  library: v.string(),
+  /** CPU features its instructions need, as in /proc/cpuinfo (`avx512f`); checked before it is opened. */
+  features: v.array(v.string()),
+  arch: v.string(),
+  state: stateRegion,
+  entries: v.array(entrySchema),
+});
+
+/** A program for WebGPU: a module a kernel. */
+export const wgslTargetSchema = v.object({
+  name: v.literal("wgsl"),
+  kernels: v.array(gpuKernelSchema),
+  state: stateRegion,
+  entries: v.array(entrySchema),
+});
+
+/** A program for CUDA: one source of all kernels, and what `nvcc` made of it, if it was there. */
+export const cudaTargetSchema = v.object({
+  name: v.literal("cuda"),
+  kernels: v.array(gpuKernelSchema),
+  /** Fat binary, relative path; without it the source is compiled when it is loaded. */
+  image: v.nullable(v.string()),
+  state: stateRegion,
+  entries: v.array(entrySchema),
+});
+
+/** What a program was compiled for: its state's layout and its entries differ between targets. */
+export const targetSchema = v.variant("name", [cTargetSchema, wgslTargetSchema, cudaTargetSchema]);
 
 /** A learning-rate scheduler: plain data, run in float64 by the runtime. */
 export const schedulerSchema = v.object({
@@ -90,35 +171,55 @@ export const trainingSchema = v.object({
 
 /** The whole manifest. */
 export const manifestSchema = v.object({
-  schema: v.literal(1),
+  schema: v.literal(2),
   kiln: v.string(),
   name: v.string(),
   /** The command that made the artifact, for people. */
   command: v.string(),
   /** SHA-256 of every other file, hex, by path relative to the artifact. */
   files: v.record(v.string(), v.string()),
-  target: v.object({
-    name: v.picklist(["c"]),
-    /** Shared object, relative path. */
-    library: v.string(),
-    /** CPU features its instructions need, as in /proc/cpuinfo (`avx512f`); checked before it is opened. */
-    features: v.array(v.string()),
-    arch: v.string(),
-  }),
-  state: v.object({ bytes: count, values: v.array(stateSchema) }),
+  /** At least one, each name once. */
+  targets: v.array(targetSchema),
   /** Hyperparameters that may change at run time, by name, with their first values. */
   hyper: v.record(v.string(), v.number()),
   counters: v.array(v.string()),
   /** Initial state, in order of the draws. */
   init: v.array(initStep),
-  entries: v.array(entrySchema),
   training: v.nullable(trainingSchema),
 });
 
 export type Manifest = v.InferOutput<typeof manifestSchema>;
+export type ManifestTarget = v.InferOutput<typeof targetSchema>;
+export type CTarget = v.InferOutput<typeof cTargetSchema>;
+export type WgslTarget = v.InferOutput<typeof wgslTargetSchema>;
+export type CudaTarget = v.InferOutput<typeof cudaTargetSchema>;
+export type ManifestLaunch = v.InferOutput<typeof launchSchema>;
+export type ManifestGpuKernel = v.InferOutput<typeof gpuKernelSchema>;
 export type ManifestState = v.InferOutput<typeof stateSchema>;
 export type ManifestBuffer = v.InferOutput<typeof bufferSchema>;
 export type ManifestEntry = v.InferOutput<typeof entrySchema>;
 export type ManifestScheduler = v.InferOutput<typeof schedulerSchema>;
 export type ManifestMetric = v.InferOutput<typeof metricSchema>;
 export type ManifestTraining = v.InferOutput<typeof trainingSchema>;
+
+/** A target that runs on a GPU. */
+export type GpuTarget = WgslTarget | CudaTarget;
+
+/** Name of a target. */
+export type TargetName = ManifestTarget["name"];
+
+/** Names of all targets there are, in the order in which an artifact holds them. */
+export const targetNames: readonly TargetName[] = ["c", "wgsl", "cuda"];
+
+/** A manifest as one of its targets sees it: what was chosen when the artifact was loaded. */
+export type LoadedManifest = Omit<Manifest, "targets"> & {
+  readonly target: ManifestTarget;
+  readonly state: ManifestTarget["state"];
+  readonly entries: ManifestTarget["entries"];
+};
+
+/** The manifest as `target`, one of its own, sees it. */
+export function viewTarget(manifest: Manifest, target: ManifestTarget): LoadedManifest {
+  const { targets: _, ...rest } = manifest;
+  return { ...rest, target, state: target.state, entries: target.entries };
+}

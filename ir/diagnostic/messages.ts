@@ -1271,6 +1271,16 @@ export function unsafeArtifactPath(file: string, reason: string): Diagnostic {
   });
 }
 
+/** An artifact was not compiled for the device that is to run it. */
+export function targetNotCompiled(device: string, needed: string, has: readonly string[]): Diagnostic {
+  const all = [...has, needed].map(printable).join(",");
+  return target("K5230", `the artifact was not compiled for the device \`${printable(device)}\``, {
+    expected: `an artifact with the target ${printable(needed)}`,
+    got: `one with ${has.map(printable).join(", ")}`,
+    hint: `Compile the model for it too: \`kiln compile … --target ${all}\`, or choose another device with --device.`,
+  });
+}
+
 /** A program has no entry of this name. */
 export function unknownEntry(name: string, known: readonly string[]): Diagnostic {
   return user("K3005", `the program has no entry \`${printable(name)}\``, {

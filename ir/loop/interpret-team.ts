@@ -69,6 +69,7 @@ export function runTogether(body: readonly Stmt[], outer: Scope, team: Team): Ru
 /** Whether threads meet within a statement. */
 function meets(stmt: Stmt): boolean {
   if (stmt.kind === "for") return stmt.mode === "tasks" || stmt.body.some(meets);
+  if (stmt.kind === "if") return [...stmt.then, ...stmt.otherwise].some(meets);
   return stmt.kind === "barrier" || stmt.kind === "mma" || stmt.kind === "shared";
 }
 
@@ -89,6 +90,20 @@ function meeting(stmt: Stmt, scope: Scope, arrays: Map<string, LoopMemory>, team
       return multiplyTogether(stmt, scope, team);
     case "for":
       return loopTogether(stmt, scope, team);
+    case "if": {
+      const condition = evaluator(stmt.condition, scope);
+      const then = runTogether(stmt.then, scope, team);
+      const otherwise = runTogether(stmt.otherwise, scope, team);
+      return () => {
+        let holds = false;
+        // The same for all threads, so the last one's will do.
+        team.forEach(() => {
+          holds = condition(0) !== 0;
+        });
+        if (holds) then();
+        else otherwise();
+      };
+    }
     default:
       invariant(false, `threads do not meet in a ${stmt.kind}`);
   }

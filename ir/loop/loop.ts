@@ -225,7 +225,7 @@ export function shared(name: string, dtype: DType, size: number): Stmt {
 
 /**
  * All threads of a task wait for each other; what any of them wrote before, to shared arrays and buffers, all see after.
- * It stands where all threads come or none: in no branch, and in loops whose bounds are the same for all.
+ * It stands where all threads come or none: in branches and loops whose conditions and bounds are the same for all.
  */
 export function barrier(): Stmt {
   return { kind: "barrier" };

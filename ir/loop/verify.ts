@@ -114,10 +114,12 @@ function verifyStmt(stmt: Stmt, context: Context): void {
       expr(stmt.index, indexType);
       return expr(stmt.value, { dtype: array.dtype, lanes: stmt.value.type.lanes });
     }
-    case "if":
+    case "if": {
       expr(stmt.condition, { dtype: "bool", lanes: 1 });
-      verifyBody(stmt.then, { ...context, together: false });
-      return verifyBody(stmt.otherwise, { ...context, together: false });
+      const together = context.together && !mayVary(stmt.condition, names);
+      verifyBody(stmt.then, { ...context, together });
+      return verifyBody(stmt.otherwise, { ...context, together });
+    }
     case "draw":
       return verifyDraw(stmt, context);
     case "check": {

@@ -7,6 +7,12 @@
 /** Memory on the device. */
 export type GpuMemory = { readonly bytes: number; free(): void };
 
+/**
+ * How a kernel uses a binding. `uniform`: it only reads it, all threads much the same elements, and it is small (at most
+ * 64 KiB; WebGPU's uniform address space, where such bindings do not count among the storage ones).
+ */
+export type BindingUse = "read" | "readwrite" | "uniform";
+
 /** A kernel's text and shape. */
 export type GpuKernel = {
   /** Name of its function. */
@@ -15,7 +21,7 @@ export type GpuKernel = {
   readonly text: string;
   readonly threads: number;
   readonly sharedBytes: number;
-  readonly bindings: readonly ("read" | "readwrite")[];
+  readonly bindings: readonly BindingUse[];
 };
 
 /** What is compiled together. `image`: a CUDA fat binary that holds all kernels. */
@@ -55,7 +61,7 @@ export type GpuInfo = {
   /** Largest `bytes` of a memory, and of a binding. */
   readonly memoryBytes: number;
   readonly bindingBytes: number;
-  /** Most bindings of a kernel, threads of a work-group, bytes of its shared arrays. */
+  /** Most bindings of a kernel beside uniform ones, threads of a work-group, bytes of its shared arrays. */
   readonly bindings: number;
   readonly threads: number;
   readonly sharedBytes: number;

@@ -2,7 +2,7 @@
  * What the training loop asks of a program. `runtime/program.ts` gives it; a test may give its own. Nothing here knows
  * about devices or files.
  */
-import type { Manifest } from "../../ir/artifact/manifest.ts";
+import type { LoadedManifest } from "../../ir/artifact/manifest.ts";
 import type { Tensorlike } from "../data/tensorlike.ts";
 import type { TypedArray } from "../typed-array.ts";
 
@@ -26,7 +26,7 @@ export type StepsResult = { readonly steps: number; readonly outputs: Readonly<R
 
 /** A loaded program that can be trained. */
 export type TrainedProgram = {
-  readonly manifest: Manifest;
+  readonly manifest: LoadedManifest;
   /** Hyperparameters by name; what is set holds from the next step on. */
   readonly hyper: Map<string, number>;
   /** Completed steps by counter. */

@@ -1,10 +1,10 @@
 /** The back of the compiler on random graphs: what its kernels compute is what the graph means. */
 import { expect } from "chai";
 import { verifyPlan } from "../../compiler/memory/verify-plan.ts";
-import type { Vectors } from "../../compiler/schedule/contraction.ts";
 import { planTraced } from "../../compiler/pipeline.ts";
 import type { StateDecl, TracedInput, TracedProgram } from "../../compiler/trace/traced.ts";
 import type { Graph } from "../../ir/graph.ts";
+import type { Machine } from "../../ir/machine.ts";
 import { interpret } from "../../ir/interpret.ts";
 import { printGraph } from "../../ir/print.ts";
 import { at } from "../../ir/type.ts";
@@ -48,9 +48,9 @@ function expectClose(what: string, dtype: string, got: ArrayLike<number>, expect
   }
 }
 
-function checkGraph({ graph, inputs, states, environment }: RandomGraph, vectors: Vectors): void {
+function checkGraph({ graph, inputs, states, environment }: RandomGraph, machine: Machine): void {
   const traced = programOf(graph);
-  const { plan } = planTraced(traced, { vectors, name: "random" });
+  const { plan } = planTraced(traced, { machine, name: "random" });
   verifyPlan(plan.program, plan.stateBytes);
   const expected = interpret(graph, environment());
   const entry = at(plan.program.entries, 0);
@@ -62,10 +62,18 @@ function checkGraph({ graph, inputs, states, environment }: RandomGraph, vectors
 }
 
 describe("the back of the compiler", () => {
-  const processors: readonly Vectors[] = [
+  const processors: readonly Machine[] = [
     { lanes: 16, registers: 32 },
     { lanes: 8, registers: 16 },
     { lanes: 4, registers: 32 },
+    {
+      lanes: 4,
+      registers: 32,
+      alignment: 256,
+      stored: { bool: "i32", u8: "i32", i8: "i32", i16: "i32", i64: "i32" },
+      random: "counter",
+      gpu: { threads: 256, warp: 0, sharedBytes: 16384, bindings: 8, tiles: "direct", matrix: undefined },
+    },
   ];
   const first = Number(process.env["KILN_SEED"] ?? 0);
   const count = Number(process.env["KILN_PROGRAMS"] ?? 150);

@@ -20,7 +20,7 @@ describe("verifyPlan", () => {
     { dtype: "f32", shape: [32, 16] },
     { dtype: "f32", shape: [24, 16] },
   ]);
-  const { plan } = planTraced(traced, { vectors, name: "transposed" });
+  const { plan } = planTraced(traced, { machine: vectors, name: "transposed" });
   const entry = at(plan.program.entries, 0);
 
   it("accepts the plan, which has a barrier behind the copy", () => {
@@ -43,7 +43,7 @@ describe("verifyPlan", () => {
 
   it("keeps rows of one thread together: a row-wise chain needs no barrier", () => {
     const chain = traceFunction((x: Tensor) => x.exp().softmax(1).sum(1), [{ dtype: "f32", shape: [64, 32] }]);
-    const planned = planTraced(chain, { vectors, name: "chain" }).plan;
+    const planned = planTraced(chain, { machine: vectors, name: "chain" }).plan;
     expect(at(planned.program.entries, 0).phases.length).to.equal(1);
   });
 });

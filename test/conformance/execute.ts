@@ -128,7 +128,7 @@ async function runBatch(
   if (only === undefined) return;
   try {
     const program = merge(batch);
-    const { plan } = planTraced(program, { vectors: machine.profile, name: "conformance" });
+    const { plan } = planTraced(program, { machine: machine.profile, name: "conformance" });
     const { library } = await buildC(emitC(plan.program, { files: 1 }), { level: 1 });
     const native = new machine.addon.NativeProgram(library);
     try {

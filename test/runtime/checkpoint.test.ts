@@ -56,8 +56,8 @@ function folder(): string {
 }
 
 const states: ManifestState[] = [
-  { name: "fc1.weight", role: "parameter", dtype: "f32", shape: [3], offset: 0, strides: [1] },
-  { name: "fc1.bias", role: "parameter", dtype: "f32", shape: [1], offset: 16, strides: [1] },
+  { name: "fc1.weight", role: "parameter", dtype: "f32", stored: "f32", shape: [3], offset: 0, strides: [1] },
+  { name: "fc1.bias", role: "parameter", dtype: "f32", stored: "f32", shape: [1], offset: 16, strides: [1] },
 ];
 
 describe("runtime/checkpoint", () => {

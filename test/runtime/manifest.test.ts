@@ -4,7 +4,9 @@ import { join } from "node:path";
 import { expect } from "chai";
 import * as fc from "fast-check";
 import { DiagnosticError } from "../../ir/diagnostic/diagnostic.ts";
-import { parseManifest, readLibrary, readManifest } from "../../runtime/manifest.ts";
+import { readArtifactFile, readManifest } from "../../runtime/manifest.ts";
+import { parseManifest } from "../../runtime/manifest-check.ts";
+import { selectTarget } from "../../runtime/select-target.ts";
 import { StateRegion } from "../../runtime/state.ts";
 import { failsWith } from "../fails-with.ts";
 import { removeFolders, temporaryFolder, tinyManifest, writeArtifact } from "./tiny-artifact.ts";
@@ -29,43 +31,44 @@ describe("manifests", () => {
   after(removeFolders);
 
   it("reads a valid one", () => {
-    expect(parseManifest(valid()).entries.length).to.equal(7);
+    expect(selectTarget(parseManifest(valid())).entries.length).to.equal(7);
   });
 
   const big = 2 ** 52;
   const faults: readonly [string, readonly (string | number)[], Json | undefined][] = [
-    ["another schema", ["schema"], 2],
-    ["a missing part", ["state"], undefined],
-    ["an offset outside the region", ["state", "values", 1, "offset"], 512],
-    ["a misaligned offset", ["state", "values", 1, "offset"], 2],
-    ["a negative offset", ["state", "values", 1, "offset"], -4],
-    ["an offset past 2^53", ["state", "values", 1, "offset"], 2 ** 54],
-    ["a stride that leads outside", ["state", "values", 1, "strides"], [1, 400]],
-    ["a stride whose span wraps", ["state", "values", 1, "strides"], [big, big]],
-    ["strides that overlap", ["state", "values", 1, "strides"], [1, 2]],
-    ["a stride of 0", ["state", "values", 1, "strides"], [0, 0]],
-    ["too few strides", ["state", "values", 1, "strides"], [1]],
-    ["a shape whose product wraps", ["state", "values", 1, "shape"], [big, big]],
-    ["a bomb of extents", ["state", "values", 1, "shape"], [2 ** 40, 1]],
-    ["a name twice", ["state", "values", 1, "name"], "total"],
-    ["a reserved name", ["state", "values", 1, "name"], "fc.__proto__"],
-    ["an empty name", ["state", "values", 1, "name"], ""],
-    ["an unknown dtype", ["state", "values", 1, "dtype"], "toString"],
-    ["an unknown counter", ["entries", 0, "increments"], { steps: 1 }],
-    ["an unknown hyperparameter", ["entries", 0, "scalars", 0], ["hyper", "lr"]],
-    ["a hyperparameter of the prototype", ["entries", 0, "scalars", 0], ["hyper", "toString"]],
-    ["an unknown operation", ["entries", 0, "scalars", 0], ["eval", 1]],
-    ["a missing operand", ["entries", 0, "scalars", 0], ["add", 1]],
-    ["too many scalars for their buffer", ["entries", 0, "scalars"], [1, 2, 3]],
-    ["scalars without a buffer", ["entries", 3, "scalars"], [1]],
-    ["an entry twice", ["entries", 1, "batch"], 4],
-    ["a buffer twice", ["entries", 0, "buffers", 0, "role"], "state"],
-    ["a status of one word", ["entries", 6, "buffers", 1, "shape"], [1]],
-    ["a data set without indices", ["entries", 2, "buffers", 1, "role"], "arena"],
+    ["another schema", ["schema"], 1],
+    ["a missing part", ["targets", 0, "state"], undefined],
+    ["an offset outside the region", ["targets", 0, "state", "values", 1, "offset"], 512],
+    ["a misaligned offset", ["targets", 0, "state", "values", 1, "offset"], 2],
+    ["a negative offset", ["targets", 0, "state", "values", 1, "offset"], -4],
+    ["an offset past 2^53", ["targets", 0, "state", "values", 1, "offset"], 2 ** 54],
+    ["a stride that leads outside", ["targets", 0, "state", "values", 1, "strides"], [1, 400]],
+    ["a stride whose span wraps", ["targets", 0, "state", "values", 1, "strides"], [big, big]],
+    ["strides that overlap", ["targets", 0, "state", "values", 1, "strides"], [1, 2]],
+    ["a stride of 0", ["targets", 0, "state", "values", 1, "strides"], [0, 0]],
+    ["too few strides", ["targets", 0, "state", "values", 1, "strides"], [1]],
+    ["a shape whose product wraps", ["targets", 0, "state", "values", 1, "shape"], [big, big]],
+    ["a bomb of extents", ["targets", 0, "state", "values", 1, "shape"], [2 ** 40, 1]],
+    ["a name twice", ["targets", 0, "state", "values", 1, "name"], "total"],
+    ["a reserved name", ["targets", 0, "state", "values", 1, "name"], "fc.__proto__"],
+    ["an empty name", ["targets", 0, "state", "values", 1, "name"], ""],
+    ["an unknown dtype", ["targets", 0, "state", "values", 1, "dtype"], "toString"],
+    ["an unknown counter", ["targets", 0, "entries", 0, "increments"], { steps: 1 }],
+    ["an unknown hyperparameter", ["targets", 0, "entries", 0, "scalars", 0], ["hyper", "lr"]],
+    ["a hyperparameter of the prototype", ["targets", 0, "entries", 0, "scalars", 0], ["hyper", "toString"]],
+    ["an unknown operation", ["targets", 0, "entries", 0, "scalars", 0], ["eval", 1]],
+    ["a missing operand", ["targets", 0, "entries", 0, "scalars", 0], ["add", 1]],
+    ["too many scalars for their buffer", ["targets", 0, "entries", 0, "scalars"], [1, 2, 3]],
+    ["scalars without a buffer", ["targets", 0, "entries", 3, "scalars"], [1]],
+    ["an entry twice", ["targets", 0, "entries", 1, "batch"], 4],
+    ["a buffer twice", ["targets", 0, "entries", 0, "buffers", 0, "role"], "state"],
+    ["a status of one word", ["targets", 0, "entries", 6, "buffers", 1, "shape"], [1]],
+    ["a data set without indices", ["targets", 0, "entries", 2, "buffers", 1, "role"], "arena"],
     ["an initial value for nothing", ["init", 0, "state"], "fc.bias"],
     ["a scratch bomb", ["init", 0], { kind: "scratch", state: "s", dtype: "f32", shape: [2 ** 40] }],
     ["a step of no kind", ["init", 0], { state: "total", kind: 5 }],
     ["a library without a hash", ["files"], {}],
+    ["no target", ["targets"], []],
     ["a hash of another form", ["files", "program.so"], "abc"],
   ];
   for (const [what, path, value] of faults)
@@ -78,12 +81,12 @@ describe("manifests", () => {
     failsWith("K3002", () => parseManifest(infinite));
     let deep: Json = 1;
     for (let i = 0; i < 100_000; i++) deep = ["neg", deep];
-    failsWith("K3002", () => parseManifest(change(["entries", 0, "scalars", 0], deep)));
+    failsWith("K3002", () => parseManifest(change(["targets", 0, "entries", 0, "scalars", 0], deep)));
   });
 
   for (const path of ["../program.so", "/etc/passwd", "a/../../b", "./program.so", "C:\\x", "a//b", "x\u0000"])
     it(`refuses the path ${JSON.stringify(path)}`, () => {
-      failsWith("K3004", () => parseManifest(change(["target", "library"], path)));
+      failsWith("K3004", () => parseManifest(change(["targets", 0, "library"], path)));
       const manifest = valid();
       const { files } = manifest as { files: { [key: string]: Json } };
       files[path] = "0".repeat(64);
@@ -103,7 +106,7 @@ describe("manifests", () => {
     symlinkSync(join(outside, "manifest.json"), join(linked, "manifest.json"));
     expect(await codeOf(readManifest(linked))).to.equal("K3004");
     symlinkSync(join(outside, "program.so"), join(linked, "program.so"));
-    expect(await codeOf(readLibrary(linked, tinyManifest(library)))).to.equal("K3004");
+    expect(await codeOf(readArtifactFile(linked, tinyManifest(library), "program.so"))).to.equal("K3004");
     const folders = temporaryFolder();
     mkdirSync(join(folders, "manifest.json"));
     expect(await codeOf(readManifest(folders))).to.equal("K3004");
@@ -129,7 +132,7 @@ describe("manifests", () => {
         for (const [where, value] of mutations) mutate(manifest, where / 10_000, value);
         let parsed;
         try {
-          parsed = parseManifest(manifest);
+          parsed = selectTarget(parseManifest(manifest));
         } catch (error) {
           if (!(error instanceof DiagnosticError)) throw error;
           return;

@@ -5,9 +5,10 @@ import { pathToFileURL } from "node:url";
 import { expect } from "chai";
 import { DiagnosticError } from "../../ir/diagnostic/diagnostic.ts";
 import { defaultGenerator } from "../../ir/random/default.ts";
+import { at } from "../../ir/type.ts";
 import { loadNative } from "../../runtime/native.ts";
 import { Program } from "../../runtime/program.ts";
-import { removeFolders, tinyLibrary, tinyManifest, writeArtifact } from "./tiny-artifact.ts";
+import { removeFolders, tinyLibrary, tinyManifest, tinyTarget, writeArtifact } from "./tiny-artifact.ts";
 
 /** Asserts that a promise is rejected with a coded error. */
 async function rejects(code: string, promise: Promise<unknown>): Promise<DiagnosticError> {
@@ -256,16 +257,16 @@ describe("Program", () => {
     expect((await rejects("K5003", Program.load(writeArtifact(tinyManifest(newer), newer)))).message).to.include(
       "version 2",
     );
-    const manifest = tinyManifest(good);
+    const target = tinyTarget();
     for (const entry of [
-      { ...manifest.entries[0], name: "sub" },
-      { ...manifest.entries[3], phases: 2 },
+      { ...at(target.entries, 0), name: "sub" },
+      { ...at(target.entries, 3), phases: 2 },
     ])
-      await rejects("K5008", Program.load(writeArtifact({ ...manifest, entries: [entry] })));
-    await rejects("K5001", Program.load(writeArtifact({ ...manifest, target: { ...manifest.target, arch: "riscv" } })));
-    const target = { ...manifest.target, features: ["sse2", "fast_thoughts"] };
+      await rejects("K5008", Program.load(writeArtifact(tinyManifest(good, { ...target, entries: [entry] }))));
+    await rejects("K5001", Program.load(writeArtifact(tinyManifest(good, { ...target, arch: "riscv" }))));
     if (process.platform === "linux" && process.arch === "x64") {
-      const error = await rejects("K5002", Program.load(writeArtifact({ ...manifest, target })));
+      const thoughtful = tinyManifest(good, { ...target, features: ["sse2", "fast_thoughts"] });
+      const error = await rejects("K5002", Program.load(writeArtifact(thoughtful)));
       expect(error.message).to.include("fast_thoughts").and.not.to.include("sse2");
     }
     await rejects("K3001", Program.load(join(damaged, "none")));

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Manifest, ManifestEntry } from "../../ir/artifact/manifest.ts";
+import type { CTarget, Manifest, ManifestEntry, ManifestState } from "../../ir/artifact/manifest.ts";
 import { packageRoot } from "../../runtime/package-root.ts";
 
 /**
@@ -123,6 +123,7 @@ const buffer = (role: Buffer["role"], name: string, dtype: Buffer["dtype"], shap
   role,
   name,
   dtype,
+  stored: dtype,
   shape,
 });
 
@@ -159,33 +160,14 @@ function add(batch: number): ManifestEntry {
   );
 }
 
-/** The manifest of the program. */
-export function tinyManifest(library: Uint8Array): Manifest {
+/** The target of the program. */
+export function tinyTarget(): CTarget {
   return {
-    schema: 1,
-    kiln: "0.0.0",
-    name: "tiny",
-    command: "by hand",
-    files: { "program.so": createHash("sha256").update(library).digest("hex") },
-    target: { name: "c", library: "program.so", features: [], arch: process.arch },
-    state: {
-      bytes: 512,
-      values: [
-        { name: "total", role: "buffer", dtype: "f32", shape: [], offset: 0, strides: [] },
-        // Transposed, and padded to 4 along its contiguous axis.
-        { name: "fc.weight", role: "parameter", dtype: "f32", shape: [3, 2], offset: 64, strides: [1, 4] },
-        { name: "fc.count", role: "buffer", dtype: "i64", shape: [], offset: 128, strides: [] },
-        // Two halves that lie between each other's elements.
-        { name: "adam.even.fc.weight", role: "slot", dtype: "f32", shape: [3, 2], offset: 192, strides: [4, 2] },
-        { name: "adam.odd.fc.weight", role: "slot", dtype: "f32", shape: [3, 2], offset: 196, strides: [4, 2] },
-      ],
-    },
-    hyper: { bias: 0.25 },
-    counters: ["step"],
-    init: [
-      { kind: "uniform", state: "fc.weight", low: -1, high: 1 },
-      { kind: "constant", state: "total", value: 2 },
-    ],
+    name: "c",
+    library: "program.so",
+    features: [],
+    arch: process.arch,
+    state: { bytes: 512, values: tinyState.map((value) => ({ ...value, stored: value.dtype })) },
     entries: [
       add(4),
       add(2),
@@ -198,6 +180,34 @@ export function tinyManifest(library: Uint8Array): Manifest {
       entry("slow", 0, 1, [buffer("output", "y", "i32", [])]),
       entry("draw", 0, 1, [buffer("generator", "generator", "i32", [630]), buffer("output", "y", "i32", [])]),
       entry("check", 0, 1, [buffer("input", "index", "i32", [1]), buffer("status", "status", "i32", [4])]),
+    ],
+  };
+}
+
+const tinyState: readonly Omit<ManifestState, "stored">[] = [
+  { name: "total", role: "buffer", dtype: "f32", shape: [], offset: 0, strides: [] },
+  // Transposed, and padded to 4 along its contiguous axis.
+  { name: "fc.weight", role: "parameter", dtype: "f32", shape: [3, 2], offset: 64, strides: [1, 4] },
+  { name: "fc.count", role: "buffer", dtype: "i64", shape: [], offset: 128, strides: [] },
+  // Two halves that lie between each other's elements.
+  { name: "adam.even.fc.weight", role: "slot", dtype: "f32", shape: [3, 2], offset: 192, strides: [4, 2] },
+  { name: "adam.odd.fc.weight", role: "slot", dtype: "f32", shape: [3, 2], offset: 196, strides: [4, 2] },
+];
+
+/** The manifest of the program. */
+export function tinyManifest(library: Uint8Array, target: CTarget = tinyTarget()): Manifest {
+  return {
+    schema: 2,
+    kiln: "0.0.0",
+    name: "tiny",
+    command: "by hand",
+    files: { "program.so": createHash("sha256").update(library).digest("hex") },
+    targets: [target],
+    hyper: { bias: 0.25 },
+    counters: ["step"],
+    init: [
+      { kind: "uniform", state: "fc.weight", low: -1, high: 1 },
+      { kind: "constant", state: "total", value: 2 },
     ],
     training: null,
   };

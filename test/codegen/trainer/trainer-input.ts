@@ -1,5 +1,5 @@
 /** Manifests for tests of the generated trainer: entries with the buffers that matter to it. */
-import type { Manifest, ManifestEntry, ManifestTraining } from "../../../ir/artifact/manifest.ts";
+import type { LoadedManifest, ManifestEntry, ManifestTraining } from "../../../ir/artifact/manifest.ts";
 import type { DType, Shape } from "../../../ir/type.ts";
 
 /** A scalar result of an entry. */
@@ -18,9 +18,15 @@ export function entry(
     phases: 1,
     arenaBytes: 0,
     buffers: [
-      { role: "dataset", name: "images", dtype: "u8", shape: [0, ...sample] },
-      { role: "dataset", name: "labels", dtype: "i64", shape: [0] },
-      ...results.map(({ name: result, dtype }) => ({ role: "output" as const, name: result, dtype, shape: [] })),
+      { role: "dataset", name: "images", dtype: "u8", stored: "u8", shape: [0, ...sample] },
+      { role: "dataset", name: "labels", dtype: "i64", stored: "i64", shape: [0] },
+      ...results.map(({ name: result, dtype }) => ({
+        role: "output" as const,
+        name: result,
+        dtype,
+        stored: dtype,
+        shape: [],
+      })),
     ],
     scalars: [],
     increments: {},
@@ -31,7 +37,7 @@ export function entry(
 export function manifest(
   entries: ManifestEntry[],
   names: { readonly name?: string; readonly command?: string; readonly state?: string } = {},
-): Pick<Manifest, "kiln" | "name" | "command" | "entries" | "state"> {
+): Pick<LoadedManifest, "kiln" | "name" | "command" | "entries" | "state"> {
   const state = names.state ?? "fc1.weight";
   return {
     kiln: "0.1.0",
@@ -40,7 +46,7 @@ export function manifest(
     entries,
     state: {
       bytes: 40,
-      values: [{ name: state, role: "parameter", dtype: "f32", shape: [10], offset: 0, strides: [1] }],
+      values: [{ name: state, role: "parameter", dtype: "f32", stored: "f32", shape: [10], offset: 0, strides: [1] }],
     },
   };
 }

@@ -42,8 +42,8 @@ describe("loop IR printer", () => {
           batch: 64,
           arenaBytes: 128,
           buffers: [
-            { role: "state", name: "w", dtype: "f32", shape: [520] },
-            { role: "arena", name: "arena", dtype: "u8", shape: [128] },
+            { role: "state", name: "w", dtype: "f32", stored: "f32", shape: [520] },
+            { role: "arena", name: "arena", dtype: "u8", stored: "u8", shape: [128] },
           ],
           phases: [
             [

@@ -58,9 +58,9 @@ describe("runtime/training: results", () => {
     phases: 1,
     arenaBytes: 0,
     buffers: [
-      { role: "output", name: "loss", dtype: "f32", shape: [] },
-      { role: "output", name: "correct", dtype: "i64", shape: [] },
-      { role: "output", name: "map", dtype: "f32", shape: [4] },
+      { role: "output", name: "loss", dtype: "f32", stored: "f32", shape: [] },
+      { role: "output", name: "correct", dtype: "i64", stored: "i64", shape: [] },
+      { role: "output", name: "map", dtype: "f32", stored: "f32", shape: [4] },
     ],
     scalars: [],
     increments: {},

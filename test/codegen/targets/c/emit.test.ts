@@ -15,8 +15,8 @@ const entry: PlannedEntry = {
   batch: 4,
   arenaBytes: 4096,
   buffers: [
-    { role: "arena", name: "arena", dtype: "u8", shape: [4096] },
-    { role: "input", name: 'images "*/\n', dtype: "f32", shape: [400] },
+    { role: "arena", name: "arena", dtype: "u8", stored: "u8", shape: [4096] },
+    { role: "input", name: 'images "*/\n', dtype: "f32", stored: "f32", shape: [400] },
   ],
   phases: [],
   scalars: [],
