@@ -2,8 +2,8 @@
  * Memory for programs. A kernel may read a vector past the end of what it is given, so every buffer must have readable
  * bytes behind it: regions come with them, and arrays from outside are copied where they lack them.
  */
-import { callNative, slackBytes, type NativeAddon } from "./native.ts";
-import { bytesOf, type TypedArray } from "./typed-array.ts";
+import { callNative, slackBytes, type NativeAddon, type NativeView } from "./native.ts";
+import { bytesOf } from "./typed-array.ts";
 
 /** Bytes that the start of every step's part of a buffer is aligned to. */
 export const alignment = 64;
@@ -35,7 +35,7 @@ export class Staging {
   }
 
   /** `view` itself if it has slack, else a copy that lasts until the next one for the same `key`. */
-  passing(key: string, view: TypedArray): TypedArray {
+  passing(key: string, view: NativeView): NativeView {
     if (hasSlack(view)) return view;
     const copy = new Uint8Array(this.place(key, view.byteLength).buffer, 0, view.byteLength);
     copy.set(bytesOf(view));
@@ -43,7 +43,7 @@ export class Staging {
   }
 
   /** The same for an array that does not change while it is in use (a data set): copied once. */
-  lasting(view: TypedArray): TypedArray {
+  lasting(view: NativeView): NativeView {
     if (hasSlack(view)) return view;
     const copies = this.#copies.get(view.buffer) ?? new Map<string, Uint8Array>();
     this.#copies.set(view.buffer, copies);

@@ -1,16 +1,17 @@
 /**
  * One run of an entry: a number of steps over given inputs. It checks all that it was given before anything runs, hands
- * the steps to the device in stretches short enough to stop between, computes each step's host scalars, and gathers the
- * results. It knows nothing of queues or promises: the program drives it.
+ * the steps to the executor in stretches short enough to stop between, computes each step's host scalars, makes its
+ * draws, and gathers the results. It knows nothing of queues, promises or devices: the program drives it.
  */
 import { evaluateHostExpr } from "../ir/artifact/host-expr.ts";
 import type { ManifestBuffer, ManifestEntry } from "../ir/artifact/manifest.ts";
 import { fail, invariant, unreachable } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
-import { at, byteLength, elementCount, formatType, type Shape } from "../ir/type.ts";
-import { aligned, type Staging } from "./memory.ts";
-import type { NativeBuffers, NativeView } from "./native.ts";
-import { bytesOf, newTypedArray, type TypedArray } from "./typed-array.ts";
+import { byteLength, elementCount, formatType, type Shape } from "../ir/type.ts";
+import { fillDraw } from "../ir/random/draw.ts";
+import type { Generator } from "../ir/random/generator.ts";
+import type { Executor, Work } from "./executor.ts";
+import { newTypedArray, type TypedArray } from "./typed-array.ts";
 
 /** Things by name. */
 export type Named<T> = ReadonlyMap<string, T> | Readonly<Record<string, T>>;
@@ -47,10 +48,8 @@ export type RunResult = {
 
 /** What a run works with besides its options: the parts of a program it may touch. */
 export type RunContext = {
-  readonly state: Float64Array;
-  readonly arena: Float64Array;
-  readonly generator: Uint32Array;
-  readonly staging: Staging;
+  readonly executor: Executor;
+  readonly generator: Generator;
   readonly hyper: ReadonlyMap<string, number>;
   readonly counters: Map<string, number>;
   /** Nanoseconds a step of this entry took last; `undefined` before the first. */
@@ -64,10 +63,15 @@ const stretchTime = 50e6;
 /** Code in the status buffer for an index outside its axis. */
 const indexOutOfRange = 1;
 
-/** A stretch of steps, ready for the device. */
-export type Stretch = { readonly steps: number; readonly buffers: NativeBuffers };
+/** A stretch under way, and what to go back to if not all of it is done. */
+type Stretch = {
+  readonly work: Work;
+  readonly counters: ReadonlyMap<string, number>;
+  /** The generator's state, if the host draws from it. */
+  readonly generator: Uint32Array | undefined;
+};
 
-/** One run, driven as `while ((stretch = run.next())) run.finish(await device(stretch))`. */
+/** One run, driven as `while ((work = run.next())) run.finish(await executor.run(work))`. */
 export class Run {
   readonly entry: ManifestEntry;
   readonly steps: number;
@@ -78,7 +82,7 @@ export class Run {
   readonly #inputs: ReadonlyMap<string, TypedArray>;
   readonly #datasets: ReadonlyMap<string, DatasetField>;
   readonly #outputs: Map<string, TypedArray> = new Map();
-  #stretch: { readonly steps: number; readonly counters: ReadonlyMap<string, number> } | undefined;
+  #stretch: Stretch | undefined;
 
   /** @throws UserError K3007, K3008, K3015 if what is given does not fit the entry. */
   constructor(entry: ManifestEntry, options: RunOptions, context: RunContext) {
@@ -110,24 +114,17 @@ export class Run {
   }
 
   /** The next stretch of steps; `undefined` when all are done. */
-  next(): Stretch | undefined {
+  next(): Work | undefined {
     const left = this.steps - this.#done;
     if (left === 0) return undefined;
+    const { counters, executor, generator } = this.#context;
     const affordable = this.#pace === undefined ? 1 : Math.floor(stretchTime / Math.max(this.#pace, 1));
-    const steps = Math.max(1, Math.min(left, affordable, longestStretch));
-    const { counters } = this.#context;
-    this.#stretch = { steps, counters: new Map(counters) };
-    const views: NativeView[] = [];
-    const strides: number[] = [];
-    const bytes: number[] = [];
-    for (const buffer of this.entry.buffers) {
-      const { view, stride, size } = this.#bind(buffer, steps);
-      views.push(view);
-      strides.push(stride);
-      bytes.push(size);
-    }
-    this.#advance(steps, views);
-    return { steps, buffers: { views, strides, bytes } };
+    const steps = Math.max(1, Math.min(left, affordable, longestStretch, executor.mostSteps(this.entry)));
+    const work = { entry: this.entry, steps, given: this.entry.buffers.map((buffer) => this.#give(buffer, steps)) };
+    const draws = this.entry.buffers.some(({ role }) => role === "draws" || role === "key");
+    this.#stretch = { work, counters: new Map(counters), generator: draws ? generator.save() : undefined };
+    this.#advance(work);
+    return work;
   }
 
   /**
@@ -138,20 +135,21 @@ export class Run {
   finish(done: number, nanoseconds: number): void {
     const stretch = this.#stretch;
     invariant(stretch !== undefined, "a stretch is finished before it began");
-    if (done < stretch.steps) this.#rewind(stretch.counters, done);
+    if (done < stretch.work.steps) this.#rewind(stretch, done);
     if (done > 0) {
       // Grows slowly from the first measurement, which may have been an unusual one.
       const pace = nanoseconds / done;
       this.#pace = this.#pace === undefined ? Math.max(pace, stretchTime / 16) : (this.#pace + 3 * pace) / 4;
     }
     this.#checkStatus();
-    for (const buffer of this.entry.buffers) if (buffer.role === "output") this.#collect(buffer, done);
+    for (const [place, buffer] of this.entry.buffers.entries())
+      if (buffer.role === "output") this.#collect(place, buffer, done);
     this.#done += done;
   }
 
   /** Gives up the stretch under way: its steps count as not done. */
   abandon(): void {
-    if (this.#stretch !== undefined) this.#rewind(this.#stretch.counters, 0);
+    if (this.#stretch !== undefined) this.#rewind(this.#stretch, 0);
   }
 
   /** The results so far. */
@@ -204,8 +202,8 @@ export class Run {
       if (!(indices instanceof Int32Array) || indices.length !== count)
         throw refuse(`an Int32Array of ${count} sample numbers`, indices === undefined ? "nothing" : nameOf(indices));
       this.#checkIndices(indices);
-    } else if (buffer.role === "generator" && this.#context.generator.byteLength < byteLength(buffer)) {
-      throw refuse(`at most ${this.#context.generator.byteLength} bytes of generator state`, formatType(buffer));
+    } else if (buffer.role === "generator" && this.#context.generator.state.byteLength < byteLength(buffer)) {
+      throw refuse(`at most ${this.#context.generator.state.byteLength} bytes of generator state`, formatType(buffer));
     }
   }
 
@@ -217,59 +215,42 @@ export class Run {
     }
   }
 
-  /** What the device is given for a buffer in a stretch. */
-  #bind(
-    buffer: ManifestBuffer,
-    steps: number,
-  ): { readonly view: NativeView; readonly stride: number; readonly size: number } {
-    const { state, arena, generator, staging } = this.#context;
-    const size = byteLength(buffer);
+  /** What the executor is given for a buffer in a stretch. */
+  #give(buffer: ManifestBuffer, steps: number): TypedArray | Uint32Array | undefined {
     const elements = elementCount(buffer.shape);
-    const part = (view: TypedArray): TypedArray =>
-      view.subarray(this.#done * elements, (this.#done + steps) * elements);
+    const part = (view: TypedArray | undefined): TypedArray => {
+      invariant(view !== undefined, `what was given for ${buffer.name} is gone`);
+      return view.subarray(this.#done * elements, (this.#done + steps) * elements);
+    };
     switch (buffer.role) {
       case "state":
-        return { view: state, stride: 0, size: state.byteLength };
       case "arena":
-        return { view: arena, stride: 0, size: this.entry.arenaBytes };
-      case "generator":
-        return { view: generator, stride: 0, size };
-      case "status":
-        return { view: staging.place("status", size).fill(0), stride: 0, size };
-      case "scalars":
-        return { view: staging.place("scalars", aligned(size) * steps), stride: aligned(size), size };
       case "output":
-        return { view: staging.place(`output ${buffer.name}`, aligned(size) * steps), stride: aligned(size), size };
-      case "input": {
-        const view = this.#inputs.get(buffer.name);
-        invariant(view !== undefined, "an input that was checked is gone");
-        return { view: staging.passing(`input ${buffer.name}`, part(view)), stride: size, size };
-      }
-      case "indices": {
-        const { indices } = this.#options;
-        invariant(indices !== undefined, "indices that were checked are gone");
-        return { view: staging.passing("indices", part(indices)), stride: size, size };
-      }
-      case "dataset": {
-        const field = this.#datasets.get(buffer.name);
-        invariant(field !== undefined, "a data set that was checked is gone");
-        return { view: staging.lasting(field.data), stride: 0, size: field.data.byteLength };
-      }
+      case "status":
+        return undefined;
+      case "generator":
+        return this.#context.generator.state;
+      case "scalars":
       case "draws":
       case "key":
-        throw new RangeError(`${buffer.role} on a processor`);
+        return newTypedArray(buffer.dtype, elements * steps);
+      case "input":
+        return part(this.#inputs.get(buffer.name));
+      case "indices":
+        return part(this.#options.indices);
+      case "dataset":
+        return this.#datasets.get(buffer.name)?.data;
       default:
         return unreachable(buffer.role);
     }
   }
 
-  /** Computes the host scalars of steps and counts the steps. */
-  #advance(steps: number, views: readonly NativeView[]): void {
+  /** Computes the host scalars of steps, makes their draws and counts them. */
+  #advance({ steps, given }: Work): void {
     const { hyper, counters } = this.#context;
     const place = this.entry.buffers.findIndex((buffer) => buffer.role === "scalars");
-    const view = place < 0 ? undefined : at(views, place);
-    const scalars = view === undefined ? undefined : new Float32Array(view.buffer, view.byteOffset);
-    const stride = place < 0 ? 0 : aligned(byteLength(at(this.entry.buffers, place))) / 4;
+    const scalars = given[place];
+    const stride = (scalars?.length ?? 0) / steps;
     const environment = { hyper, counters };
     const increments = Object.entries(this.entry.increments);
     for (let step = 0; step < steps; step++) {
@@ -277,34 +258,48 @@ export class Run {
       if (scalars !== undefined)
         for (const [i, formula] of this.entry.scalars.entries())
           scalars[step * stride + i] = evaluateHostExpr(formula, environment);
+      this.#draw(given, step);
       for (const [name, amount] of increments) counters.set(name, (counters.get(name) ?? 0) + amount);
     }
   }
 
-  /** Sets the counters to what they are after `done` steps of the stretch. */
-  #rewind(before: ReadonlyMap<string, number>, done: number): void {
-    for (const [name, value] of before)
+  /** Makes the draws of a step of the stretch, in the order of the entry's buffers. */
+  #draw(given: Work["given"], step: number): void {
+    const { generator } = this.#context;
+    for (const [place, { role, shape, draw }] of this.entry.buffers.entries()) {
+      const view = given[place];
+      const elements = elementCount(shape);
+      const part = view?.subarray(step * elements, (step + 1) * elements);
+      if (role === "draws" && draw !== undefined && part instanceof Float32Array) fillDraw(generator, part, draw);
+      // Two words of seed and two that tell the step apart: all of the generator, whose state a checkpoint keeps.
+      if (role === "key" && part instanceof Int32Array) for (let i = 0; i < 4; i++) part[i] = generator.nextU32() | 0;
+    }
+  }
+
+  /** Sets counters and generator to what they are after `done` steps of the stretch. */
+  #rewind({ work, counters, generator }: Stretch, done: number): void {
+    for (const [name, value] of counters)
       this.#context.counters.set(name, value + done * (this.entry.increments[name] ?? 0));
+    if (generator === undefined) return;
+    this.#context.generator.restore(generator);
+    for (let step = 0; step < done; step++) this.#draw(work.given, step);
   }
 
   #checkStatus(): void {
     if (!this.entry.buffers.some((buffer) => buffer.role === "status")) return;
-    const [code = 0, value = 0, limit = 0] = new Int32Array(this.#context.staging.place("status", 16).buffer, 0, 4);
+    const status = this.#context.executor.status();
+    const [code = 0, value = 0, limit = 0] = [status[0], status[1], status[2]];
     if (code === 0) return;
     if (code === indexOutOfRange) throw fail(messages.indexOutside(this.entry.name, value, limit));
     throw fail(messages.unknownStatus(this.entry.name, [code, value, limit]));
   }
 
-  /** Copies an output of the stretch to its place, closing the gaps that align each step's. */
-  #collect(buffer: ManifestBuffer, done: number): void {
+  /** Takes over what the first `done` steps of the stretch wrote to an output. */
+  #collect(place: number, buffer: ManifestBuffer, done: number): void {
     const all = this.#outputs.get(buffer.name);
     invariant(all !== undefined, "an output without memory");
-    const size = byteLength(buffer);
-    const stride = aligned(size);
-    const to = bytesOf(all);
-    const from = bytesOf(this.#context.staging.place(`output ${buffer.name}`, 0));
-    for (let step = 0; step < done; step++)
-      to.set(from.subarray(step * stride, step * stride + size), (this.#done + step) * size);
+    const elements = elementCount(buffer.shape);
+    this.#context.executor.collect(place, all.subarray(this.#done * elements, (this.#done + done) * elements));
   }
 }
 

@@ -8,6 +8,7 @@ import { fail, invariant } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { at, dtypeBytes, elementCount, formatType, rowMajorStrides, sameShape, type Shape } from "../ir/type.ts";
 import type { Tensorlike } from "./data/tensorlike.ts";
+import { outside, toStored } from "./convert.ts";
 import { newTypedArray, typedArray, type TypedArray } from "./typed-array.ts";
 
 /** A tensor outside a program. */
@@ -35,9 +36,10 @@ export class StateRegion {
     const tensors = new Map<string, Tensorlike>();
     for (const value of this.values) {
       if (!roles.includes(value.role)) continue;
-      const data = newTypedArray(value.dtype, elementCount(value.shape));
-      copy(this.#place(value), value.strides, data, rowMajorStrides(value.shape), value.shape);
-      tensors.set(value.name, { dtype: value.dtype, shape: value.shape, data });
+      const { name, dtype, stored, shape } = value;
+      const data = newTypedArray(stored, elementCount(shape));
+      copy(this.#place(value), value.strides, data, rowMajorStrides(shape), shape);
+      tensors.set(name, { dtype, shape, data: outside(dtype, stored, data) });
     }
     return tensors;
   }
@@ -45,7 +47,7 @@ export class StateRegion {
   /**
    * Takes over tensors for the values of these roles.
    *
-   * @throws UserError K3009 with all differences; nothing has changed then.
+   * @throws UserError K3009 with all differences, K5231 for a number that the region cannot hold; nothing has changed then.
    */
   write(
     roles: readonly ManifestState["role"][],
@@ -55,11 +57,14 @@ export class StateRegion {
     const values = this.values.filter((value) => roles.includes(value.role));
     const differences = findDifferences(values, tensors, options.strict ?? true);
     if (differences.length > 0) throw fail(messages.stateMismatch(differences));
-    for (const value of values) {
+    const converted = values.flatMap((value) => {
       const tensor = tensors.get(value.name);
-      if (tensor === undefined) continue;
-      copy(tensor.data, rowMajorStrides(value.shape), this.#place(value), value.strides, value.shape);
-    }
+      return tensor === undefined
+        ? []
+        : [{ value, data: toStored(value.name, value.dtype, value.stored, tensor.data) }];
+    });
+    for (const { value, data } of converted)
+      copy(data, rowMajorStrides(value.shape), this.#place(value), value.strides, value.shape);
   }
 
   /** The region from a value's first element to its last. */
@@ -67,8 +72,8 @@ export class StateRegion {
     const last = value.shape.reduce((sum, extent, axis) => sum + (extent - 1) * at(value.strides, axis), 0);
     const elements = elementCount(value.shape) === 0 ? 0 : last + 1;
     return typedArray(
-      value.dtype,
-      this.#bytes.subarray(value.offset, value.offset + elements * dtypeBytes[value.dtype]),
+      value.stored,
+      this.#bytes.subarray(value.offset, value.offset + elements * dtypeBytes[value.stored]),
     );
   }
 }

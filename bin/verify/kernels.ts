@@ -7,7 +7,7 @@ import type { KernelLibrary } from "../../compiler/verify.ts";
 import { DiagnosticError } from "../../ir/diagnostic/diagnostic.ts";
 import { interpretKernel, type InterpretOptions, type LoopArray } from "../../ir/loop/interpret.ts";
 import type { Draw, Kernel } from "../../ir/loop/loop.ts";
-import { fillBernoulli, fillNormal, fillUniform } from "../../ir/random/draw.ts";
+import { fillDraw } from "../../ir/random/draw.ts";
 import { Generator } from "../../ir/random/generator.ts";
 import { at, isFloat } from "../../ir/type.ts";
 import { callNative, type NativeAddon, type NativeProgram } from "../../runtime/native.ts";
@@ -219,9 +219,7 @@ function soundCuts(kernel: Kernel, buffers: readonly KernelBuffer[], work: numbe
 function drawNumbers(draw: Draw, state: LoopArray, count: number): ArrayLike<number> {
   const generator = new Generator(new Uint32Array(state.buffer, state.byteOffset, state.length));
   const numbers = new Float32Array(count);
-  if (draw.kind === "uniform") fillUniform(generator, numbers, draw.low, draw.high);
-  else if (draw.kind === "normal") fillNormal(generator, numbers, draw.mean, draw.std);
-  else fillBernoulli(generator, numbers, draw.p);
+  fillDraw(generator, numbers, draw);
   return numbers;
 }
 

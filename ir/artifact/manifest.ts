@@ -51,7 +51,7 @@ export const drawSchema = v.variant("kind", [
  *   rows it has is known at run time; `indices`: the batch's sample numbers (i32).
  * - `scalars`: host scalars of the step, f32. `generator`: the default generator's state.
  * - `draws`: numbers that the host draws from the default generator for each step, as `draw` says. `key`: i32[4], the key
- *   of counter-based numbers in this step: seed low, seed high, step low, step high.
+ *   of counter-based numbers in this step: four words of the default generator, whose state a checkpoint keeps.
  * - `status`: i32[4], zero when all is well; `[code, value, limit, _]` of the first failed check.
  */
 export const bufferSchema = v.object({

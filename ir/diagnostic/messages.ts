@@ -1281,6 +1281,47 @@ export function targetNotCompiled(device: string, needed: string, has: readonly 
   });
 }
 
+/** A number does not fit in the 32 bits in which a GPU holds it. */
+export function valueTooLarge(name: string, index: number, value: string): Diagnostic {
+  return user("K5231", `\`${printable(name)}\`: ${printable(value)} does not fit in 32 bits`, {
+    expected: "numbers from -2147483648 to 2147483647: this device holds all integers in 32 bits",
+    got: `${printable(value)}, element ${index}`,
+    hint: "Use smaller numbers, or run on the processor: --device cpu.",
+  });
+}
+
+/** The calling thread would have to wait for a device, which it cannot. */
+export function deviceCannotWait(call: string, instead: string): Diagnostic {
+  return target("K5232", `\`${printable(call)}\` would have to wait for the GPU, which this thread cannot do`, {
+    expected: `\`await ${printable(instead)}()\` ${call === instead ? "instead" : "before it or instead of it"}`,
+    got: printable(call),
+    hint: "In browsers everything that waits for the GPU is asynchronous.",
+  });
+}
+
+/** A program needs more than a device allows. */
+export function programExceedsDevice(
+  name: string,
+  device: string,
+  needs: readonly string[],
+  allows: readonly string[],
+): Diagnostic {
+  return target("K5233", `${printable(name)} needs more than ${printable(device)} allows`, {
+    expected: `at most ${allows.map(printable).join(", ")}`,
+    got: needs.map(printable).join(", "),
+    hint: "Choose another GPU, a smaller batch or a smaller model, or run on the processor: --device cpu.",
+  });
+}
+
+/** This build of Kiln has no driver for a kind of GPU. */
+export function noDriver(device: string): Diagnostic {
+  return target("K5234", `this build of Kiln cannot drive the device \`${printable(device)}\``, {
+    expected: "a build with a driver for it",
+    got: "one without",
+    hint: "Install Kiln again, or choose another device with --device.",
+  });
+}
+
 /** A program has no entry of this name. */
 export function unknownEntry(name: string, known: readonly string[]): Diagnostic {
   return user("K3005", `the program has no entry \`${printable(name)}\``, {

@@ -19,6 +19,24 @@ const { fround } = Math;
 /** What floating-point draws fill; the element type decides how many bits an element takes. */
 export type FloatArray = Float32Array | Float64Array;
 
+/** A draw as data. */
+export type DrawKind =
+  | { readonly kind: "uniform"; readonly low: number; readonly high: number }
+  | { readonly kind: "normal"; readonly mean: number; readonly std: number }
+  | { readonly kind: "bernoulli"; readonly p: number };
+
+/** Makes a draw. @throws UserError K3103 if there is no such distribution. */
+export function fillDraw(generator: Generator, out: FloatArray, draw: DrawKind): void {
+  switch (draw.kind) {
+    case "uniform":
+      return fillUniform(generator, out, draw.low, draw.high);
+    case "normal":
+      return fillNormal(generator, out, draw.mean, draw.std);
+    case "bernoulli":
+      return fillBernoulli(generator, out, draw.p);
+  }
+}
+
 /** Outputs of the generator that wait to become elements; even, so that pairs never straddle its end. */
 const pending = new Uint32Array(2048);
 

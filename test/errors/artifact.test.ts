@@ -23,6 +23,7 @@ const manifestPath = (folder: string): string => join(folder, "manifest.json");
 /** The list of records under a key of a manifest; the manifest was written by the compiler. */
 const records = (manifest: Json, key: string): Json[] => manifest[key] as Json[];
 const record = (manifest: Json, key: string): Json => manifest[key] as Json;
+const targetOf = (manifest: Json): Json => records(manifest, "targets")[0] ?? {};
 
 const damages: readonly Damage[] = [
   {
@@ -78,43 +79,43 @@ const damages: readonly Damage[] = [
   },
   {
     mistake: "a manifest of a newer version",
-    edit: (manifest) => (manifest["schema"] = 2),
-    error: { code: "K3002", what: "schema", expected: "1", got: "2", hint: "another version" },
+    edit: (manifest) => (manifest["schema"] = 3),
+    error: { code: "K3002", what: "schema", expected: "2", got: "3", hint: "another version" },
   },
   {
     mistake: "a field left out",
-    edit: (manifest) => delete manifest["entries"],
+    edit: (manifest) => delete targetOf(manifest)["entries"],
     error: { code: "K3002", what: "entries", expected: /./, got: "undefined", hint: "compile the model again" },
   },
   {
     mistake: "a state beyond the end of its memory",
-    edit: (manifest) => (record(manifest, "state")["bytes"] = 8),
+    edit: (manifest) => (record(targetOf(manifest), "state")["bytes"] = 8),
     error: { code: "K3002", what: "state", expected: /./, got: /./, hint: "compile the model again" },
   },
   {
     mistake: "a file outside the folder",
-    edit: (manifest) => (record(manifest, "target")["library"] = "../../program.so"),
+    edit: (manifest) => (targetOf(manifest)["library"] = "../../program.so"),
     error: { code: "K3004", what: "../../program.so", expected: "inside the artifact", got: /./, hint: "tampered" },
   },
   {
     mistake: "an absolute path",
-    edit: (manifest) => (record(manifest, "target")["library"] = "/lib/libc.so.6"),
+    edit: (manifest) => (targetOf(manifest)["library"] = "/lib/libc.so.6"),
     error: { code: "K3004", what: "/lib/libc.so.6", expected: "inside the artifact", got: /./, hint: "tampered" },
   },
   {
     mistake: "kernels for another processor",
-    edit: (manifest) => (record(manifest, "target")["arch"] = process.arch === "arm64" ? "x64" : "arm64"),
+    edit: (manifest) => (targetOf(manifest)["arch"] = process.arch === "arm64" ? "x64" : "arm64"),
     error: { code: "K5001", kind: "target", expected: /arm64|x64/, got: process.arch, hint: "on this machine" },
   },
   {
     mistake: "kernels for a newer processor",
-    edit: (manifest) => (record(manifest, "target")["features"] = ["avx9000"]),
+    edit: (manifest) => (targetOf(manifest)["features"] = ["avx9000"]),
     error: { code: "K5002", kind: "target", expected: "avx9000", got: "without", hint: "--march" },
   },
   {
     mistake: "entries that the kernels do not have",
     edit: (manifest) => {
-      for (const entry of records(manifest, "entries")) entry["name"] = "training";
+      for (const entry of records(targetOf(manifest), "entries")) entry["name"] = "training";
     },
     error: {
       code: "K5008",
