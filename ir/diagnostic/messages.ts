@@ -2063,25 +2063,7 @@ export function backslashInPath(path: string): Diagnostic {
   });
 }
 
-// ---- K55xx: WebGPU in a browser; K5203, K5205: any GPU ----
-
-/** A GPU has not enough memory. `limit`: the most that one piece may have, if that is why. */
-export function gpuMemory(bytes: number | undefined, limit: number | undefined): Diagnostic {
-  return target("K5203", "the GPU has not enough memory", {
-    ...(bytes === undefined ? {} : { got: `a need for ${bytes} more bytes` }),
-    expected: limit === undefined ? "free memory on the GPU" : `at most ${limit} bytes at a time`,
-    hint: "Close what else uses the GPU, or compile with a smaller batch size.",
-  });
-}
-
-/** A GPU is gone. */
-export function gpuLost(device: string, reason: string): Diagnostic {
-  return target("K5205", `the GPU (${printable(device)}) was lost`, {
-    expected: "a device that stays",
-    got: printable(reason) || "no reason given",
-    hint: "Start again: training goes on from the last checkpoint; in a browser, reload the page.",
-  });
-}
+// ---- K55xx: WebGPU in a browser, and pages for it ----
 
 /** A browser has no WebGPU. `insecure`: the page came over plain HTTP from another machine. */
 export function webGpuMissing(insecure: boolean): Diagnostic {
@@ -2100,41 +2082,5 @@ export function webGpuNoAdapter(): Diagnostic {
     expected: "a GPU with a current driver",
     got: "no adapter",
     hint: "Switch hardware acceleration on in the browser's settings, and update the GPU's driver.",
-  });
-}
-
-/** A browser's WebGPU refused a call. */
-export function webGpuFailed(call: string, reason: string): Diagnostic {
-  return target("K5503", `WebGPU refused \`${printable(call)}\``, {
-    expected: "success",
-    got: printable(reason),
-    hint: "Update the browser; if that does not help, please report this with the browser's version.",
-  });
-}
-
-/** A browser does not accept a kernel's text. */
-export function wgslRefused(kernel: string, line: number, column: number, text: string, reason: string): Diagnostic {
-  return target("K5504", `the browser does not accept kernel \`${printable(kernel)}\``, {
-    expected: "WGSL that it compiles",
-    got: `line ${line}, column ${column}: ${printable(reason)}\n            ${printable(text.trim())}`,
-    hint: "Update the browser; if that does not help, please report this with the kernel's file.",
-  });
-}
-
-/** A launch does not fit its kernel or the device. */
-export function gpuLaunch(kernel: string, expected: string, got: string): Diagnostic {
-  return target("K5505", `a launch of kernel \`${printable(kernel)}\` is not possible`, {
-    expected: printable(expected),
-    got: printable(got),
-    hint: "Compile the model again with this version of Kiln.",
-  });
-}
-
-/** A kernel needs more than a device has. */
-export function gpuKernelTooLarge(kernel: string, what: string, needs: number, has: number): Diagnostic {
-  return target("K5506", `kernel \`${printable(kernel)}\` is too large for this GPU`, {
-    expected: `at most ${has} ${what}`,
-    got: String(needs),
-    hint: "Use another GPU, or compile with a smaller batch size.",
   });
 }

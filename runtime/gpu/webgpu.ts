@@ -4,15 +4,15 @@
  * that the page stays live and a stop is heard. Whatever the browser reports, at once or later, ends the call that it
  * belongs to, or the next one, as a `TargetError`.
  */
-import { fail, invariant, type DiagnosticError } from "../../ir/diagnostic/diagnostic.ts";
+import { fail, type DiagnosticError } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
-import { at } from "../../ir/type.ts";
-import type { GpuDevice, GpuInfo, GpuKernel, GpuLaunch, GpuMemory, GpuModule } from "./device.ts";
+import { checkCopy, checkKernel, checkLaunch, checkReach, checkSteps } from "./check.ts";
+import type { GpuDevice, GpuInfo, GpuLaunch, GpuMemory, GpuModule } from "./device.ts";
 import type { GpuProgramText, GpuSequence } from "./device.ts";
-import { checkLaunch, compileKernel, gridOf, type WebKernel } from "./webgpu-kernel.ts";
+import { compileKernel, gridOf, type WebKernel } from "./webgpu-kernel.ts";
 
 /** `GPUBufferUsage` and `GPUMapMode` of the WebGPU specification; the names exist in browsers only. */
-const usage = { mapRead: 1, copySource: 4, copyTarget: 8, storage: 128 } as const;
+const usage = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, storage: 128 } as const;
 const mapRead = 1;
 
 /** Milliseconds of work in one submission, and the most steps in it. */
@@ -33,7 +33,7 @@ const wanted = [
  * Opens the browser's fastest GPU.
  *
  * @param gpu `navigator.gpu` if left out.
- * @throws TargetError K5501 without WebGPU, K5502 without a GPU that it can use, K5503 if the GPU refuses.
+ * @throws TargetError K5501 without WebGPU, K5502 without a GPU that it can use, K5211 if the GPU refuses.
  */
 export async function openWebGpu(gpu: GPU | undefined = browser.navigator?.gpu): Promise<GpuDevice> {
   if (gpu === undefined) throw fail(messages.webGpuMissing(browser.isSecureContext === false));
@@ -43,7 +43,7 @@ export async function openWebGpu(gpu: GPU | undefined = browser.navigator?.gpu):
   try {
     return new WebGpuDevice(await adapter.requestDevice({ requiredLimits }), adapter.info);
   } catch (cause) {
-    throw fail(messages.webGpuFailed("requestDevice", reasonOf(cause)), undefined, cause);
+    throw fail(messages.gpuCallFailed("requestDevice", reasonOf(cause)), undefined, cause);
   }
 }
 
@@ -51,32 +51,40 @@ export async function openWebGpu(gpu: GPU | undefined = browser.navigator?.gpu):
 const browser = globalThis as { readonly navigator?: { readonly gpu?: GPU }; readonly isSecureContext?: boolean };
 
 function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  // A GPUError has a message and is no Error.
+  return String(typeof error === "object" && error !== null && "message" in error ? error.message : error);
 }
 
 class WebMemory implements GpuMemory {
+  readonly owner: WebGpuDevice;
   readonly bytes: number;
   readonly buffer: GPUBuffer;
+  isFreed = false;
 
-  constructor(bytes: number, buffer: GPUBuffer) {
+  constructor(owner: WebGpuDevice, bytes: number, buffer: GPUBuffer) {
+    this.owner = owner;
     this.bytes = bytes;
     this.buffer = buffer;
   }
 
   free(): void {
+    this.isFreed = true;
     this.buffer.destroy();
   }
 }
 
 class WebModule implements GpuModule {
-  kernels: readonly WebKernel[];
+  readonly owner: WebGpuDevice;
+  readonly kernels: readonly WebKernel[];
+  isFreed = false;
 
-  constructor(kernels: readonly WebKernel[]) {
+  constructor(owner: WebGpuDevice, kernels: readonly WebKernel[]) {
+    this.owner = owner;
     this.kernels = kernels;
   }
 
   free(): void {
-    this.kernels = [];
+    this.isFreed = true;
   }
 }
 
@@ -100,7 +108,7 @@ class WebGpuDevice implements GpuDevice {
     const names = [adapter.vendor, adapter.architecture, adapter.device, adapter.description];
     this.info = {
       description: [...new Set(names.filter((name) => name !== ""))].join(" ") || "unnamed GPU",
-      alignment: limits.minStorageBufferOffsetAlignment,
+      alignment: Math.max(limits.minStorageBufferOffsetAlignment, limits.minUniformBufferOffsetAlignment),
       memoryBytes: limits.maxBufferSize,
       bindingBytes: limits.maxStorageBufferBindingSize,
       bindings: limits.maxStorageBuffersPerShaderStage,
@@ -109,10 +117,10 @@ class WebGpuDevice implements GpuDevice {
     };
     device.addEventListener("uncapturederror", (event) => {
       event.preventDefault();
-      this.#fault ??= this.#failure("a call", event.error);
+      this.#fault ??= failure("a call", event.error);
     });
     this.#loss = device.lost.then(({ message }) => {
-      this.#lost ??= fail(messages.gpuLost(this.info.description, message));
+      this.#lost ??= fail(messages.gpuLost(message === "" ? "the browser gives no reason" : message));
       throw this.#lost;
     });
     // Whoever waits hears of it; that nobody waits is no error.
@@ -121,32 +129,37 @@ class WebGpuDevice implements GpuDevice {
 
   allocate(bytes: number): GpuMemory {
     this.#check();
-    const size = Math.max(4, Math.ceil(bytes / 4) * 4);
-    if (size > this.info.memoryBytes) throw fail(messages.gpuMemory(size, this.info.memoryBytes));
+    const size = Math.ceil(bytes / 4) * 4;
+    const { memoryBytes } = this.info;
+    if (!Number.isSafeInteger(size) || size <= 0 || size > memoryBytes)
+      throw fail(messages.gpuOutOfMemory(bytes, `a memory has 1 to ${memoryBytes} bytes`));
+    const uses = usage.storage | usage.uniform | usage.copySource | usage.copyTarget;
     this.#device.pushErrorScope("out-of-memory");
-    const buffer = this.#device.createBuffer({ size, usage: usage.storage | usage.copySource | usage.copyTarget });
+    const buffer = this.#device.createBuffer({ size, usage: uses });
     this.#device.popErrorScope().then(
       (error) => {
-        if (error !== null) this.#fault ??= fail(messages.gpuMemory(size, undefined));
+        if (error !== null) this.#fault ??= fail(messages.gpuOutOfMemory(bytes, error.message), undefined, error);
       },
       () => undefined, // the device is lost, which every call tells
     );
-    return new WebMemory(size, buffer);
+    return new WebMemory(this, size, buffer);
   }
 
   write(memory: GpuMemory, offset: number, data: Uint8Array): void {
     this.#check();
-    const { buffer } = own(memory);
+    const { buffer } = this.#own("memory", memory, WebMemory);
+    checkCopy("what is written", memory.bytes, offset, data.byteLength);
     const send = (bytes: Uint8Array): void => this.#device.queue.writeBuffer(buffer, offset, bytes);
     if (this.#turn === undefined) return send(data);
     const copy = data.slice();
     this.inTurn(() => send(copy)).catch((error: unknown) => {
-      this.#fault ??= this.#failure("write", error);
+      this.#fault ??= failure("write", error);
     });
   }
 
   async read(memory: GpuMemory, offset: number, into: Uint8Array): Promise<void> {
-    const { buffer } = own(memory);
+    const { buffer } = this.#own("memory", memory, WebMemory);
+    checkCopy("what is read", memory.bytes, offset, into.byteLength);
     const size = 2 ** Math.ceil(Math.log2(Math.max(256, into.byteLength)));
     const waiting: { mapped?: Promise<void>; staging?: GPUBuffer } = {};
     await this.inTurn(() => {
@@ -164,7 +177,7 @@ class WebGpuDevice implements GpuDevice {
       await this.#orLost(mapped);
     } catch (error) {
       staging.destroy();
-      throw this.#take() ?? this.#failure("read", error);
+      throw this.#take() ?? failure("read", error);
     }
     into.set(new Uint8Array(staging.getMappedRange(0, into.byteLength)));
     staging.unmap();
@@ -176,20 +189,24 @@ class WebGpuDevice implements GpuDevice {
 
   async load({ kernels }: GpuProgramText): Promise<GpuModule> {
     this.#check();
-    for (const kernel of kernels) this.#checkKernel(kernel);
+    for (const kernel of kernels) checkKernel(this.info, kernel);
     const compiled = await this.#orLost(Promise.all(kernels.map((kernel) => compileKernel(this.#device, kernel))));
-    return new WebModule(compiled);
+    return new WebModule(this, compiled);
   }
 
   sequence(module: GpuModule, launches: readonly GpuLaunch[]): GpuSequence {
     this.#check();
-    invariant(module instanceof WebModule, "a module of another device");
-    const ready = launches.map((launch): ReadyLaunch => {
-      const kernel = at(module.kernels, launch.kernel);
-      checkLaunch(kernel, launch, this.info);
-      const [x, y] = gridOf(launch.groups);
-      const bindings = launch.bindings.map((binding) => ({ ...binding, buffer: own(binding.memory).buffer }));
-      return { kernel, x, y, bindings, groups: [], moves: bindings.some(({ stride }) => stride !== 0) };
+    const { kernels } = this.#own("module", module, WebModule);
+    const texts = kernels.map(({ kernel }) => kernel);
+    const ready = launches.flatMap((launch): ReadyLaunch[] => {
+      const bindings = launch.bindings.map((binding) => ({
+        ...binding,
+        buffer: this.#own("memory", binding.memory, WebMemory).buffer,
+      }));
+      checkLaunch(this.info, texts, launch);
+      const kernel = kernels[launch.kernel];
+      const moves = bindings.some(({ stride }) => stride !== 0);
+      return kernel === undefined ? [] : [{ kernel, grid: gridOf(launch.groups), launch, bindings, moves, groups: [] }];
     });
     return new WebSequence(this, this.#device, ready);
   }
@@ -197,7 +214,7 @@ class WebGpuDevice implements GpuDevice {
   async close(): Promise<void> {
     await this.#turn;
     if (this.#lost === undefined) await this.#device.queue.onSubmittedWorkDone();
-    this.#lost ??= fail(messages.gpuLost(this.info.description, "it was closed"));
+    this.#lost ??= fail(messages.gpuClosed());
     this.#device.destroy();
   }
 
@@ -227,7 +244,7 @@ class WebGpuDevice implements GpuDevice {
     const scopes = [device.popErrorScope(), device.popErrorScope()];
     const [memory, validation] = await this.#orLost(Promise.all([...scopes, device.queue.onSubmittedWorkDone()]));
     const error = memory ?? validation;
-    if (error) throw this.#failure("run", error);
+    if (error) throw failure("run", error);
     this.#check();
   }
 
@@ -248,36 +265,26 @@ class WebGpuDevice implements GpuDevice {
     return fault;
   }
 
-  #failure(call: string, error: unknown): DiagnosticError {
-    const isMemory = typeof GPUOutOfMemoryError === "function" && error instanceof GPUOutOfMemoryError;
-    if (isMemory) return fail(messages.gpuMemory(undefined, undefined));
-    // A GPUError has a message and is no Error.
-    const reason = typeof error === "object" && error !== null && "message" in error ? error.message : error;
-    return fail(messages.webGpuFailed(call, String(reason)), undefined, error);
-  }
-
-  #checkKernel(kernel: GpuKernel): void {
-    const { info } = this;
-    const limits = [
-      ["threads of a work-group", kernel.threads, info.threads],
-      ["bytes of shared memory", kernel.sharedBytes, info.sharedBytes],
-      ["storage buffers", kernel.bindings.length, info.bindings],
-    ] as const;
-    for (const [what, needs, has] of limits)
-      if (needs > has) throw fail(messages.gpuKernelTooLarge(kernel.name, what, needs, has));
+  /** `value` as what this device made. @throws TargetError K5207. */
+  #own<T extends { readonly owner: WebGpuDevice; readonly isFreed: boolean }>(
+    what: string,
+    value: unknown,
+    made: new (...args: never) => T,
+  ): T {
+    if (!(value instanceof made) || value.owner !== this) throw fail(messages.gpuForeign(what, false));
+    if (value.isFreed) throw fail(messages.gpuForeign(what, true));
+    return value;
   }
 }
 
-/** Memory of this device. */
-function own(memory: GpuMemory): WebMemory {
-  invariant(memory instanceof WebMemory, "memory of another device");
-  return memory;
+function failure(call: string, error: unknown): DiagnosticError {
+  return fail(messages.gpuCallFailed(call, reasonOf(error)), undefined, error);
 }
 
 type ReadyLaunch = {
   readonly kernel: WebKernel;
-  readonly x: number;
-  readonly y: number;
+  readonly grid: readonly [x: number, y: number];
+  readonly launch: GpuLaunch;
   readonly bindings: readonly (GpuLaunch["bindings"][number] & { readonly buffer: GPUBuffer })[];
   /** Whether a binding moves from step to step. */
   readonly moves: boolean;
@@ -300,6 +307,8 @@ class WebSequence implements GpuSequence {
   }
 
   async run(steps: number): Promise<number> {
+    checkSteps(steps);
+    for (const { launch } of this.#launches) checkReach(launch, steps);
     const stops = this.#stops;
     const pieces: Promise<void>[] = [];
     let submitted = 0;
@@ -349,7 +358,7 @@ class WebSequence implements GpuSequence {
       for (const launch of this.#launches) {
         pass.setPipeline(launch.kernel.pipeline);
         pass.setBindGroup(0, this.#group(launch, step));
-        pass.dispatchWorkgroups(launch.x, launch.y);
+        pass.dispatchWorkgroups(...launch.grid);
       }
     }
     pass.end();
