@@ -2136,3 +2136,25 @@ export function backslashInPath(path: string): Diagnostic {
     hint: "Rename the folder or the file.",
   });
 }
+
+// ---- K55xx: WebGPU in a browser, and pages for it ----
+
+/** A browser has no WebGPU. `insecure`: the page came over plain HTTP from another machine. */
+export function webGpuMissing(insecure: boolean): Diagnostic {
+  return target("K5501", "this browser offers no WebGPU", {
+    expected: "WebGPU",
+    got: insecure ? "a page that is not in a secure context" : "none",
+    hint: insecure
+      ? "Open the page over https, from localhost, or as a file."
+      : "Use a current Chrome, Edge, Safari or Firefox; on Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu.",
+  });
+}
+
+/** A browser has WebGPU, but no GPU for it. */
+export function webGpuNoAdapter(): Diagnostic {
+  return target("K5502", "this browser finds no GPU that WebGPU can use", {
+    expected: "a GPU with a current driver",
+    got: "no adapter",
+    hint: "Switch hardware acceleration on in the browser's settings, and update the GPU's driver.",
+  });
+}
