@@ -9,12 +9,12 @@ import { createHash, randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { access, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { argv, exit, stderr, stdout } from "node:process";
 import { pathToFileURL } from "node:url";
 import { DiagnosticError, fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
+import { cacheFolder } from "./cache-folder.ts";
 import { packageRoot } from "./package-root.ts";
 
 /** How long a compiler may take, in milliseconds. */
@@ -57,7 +57,7 @@ export async function buildAddon(options: BuildOptions = {}): Promise<string> {
   const all = [...flags, ...more, ...includeFlags(source)];
   // Without the folders of the headers, so that a package which is moved takes its addon along.
   const file = `kiln-${await keyOf(source, [...flags, ...more, ...headerVersions()])}.node`;
-  const folders = options.folders ?? [join(source, "build"), cacheFolder()];
+  const folders = options.folders ?? [join(source, "build"), cacheFolder("addon")];
   for (const folder of folders) {
     const path = join(folder, file);
     if (await isReadable(path)) return path;
@@ -86,12 +86,6 @@ export function addonCompilers(): readonly string[] {
   return named === undefined || named === "" ? ["c++", "g++", "clang++"] : [named];
 }
 
-/** The user's cache folder for addons. */
-function cacheFolder(): string {
-  const cache = process.env["KILN_CACHE"] ?? join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "kiln");
-  return join(cache, "addon");
-}
-
 function includeFlags(source: string): string[] {
   const require = createRequire(import.meta.url);
   const folderOf = (name: string): string => {
@@ -116,7 +110,7 @@ function headerVersions(): string[] {
 }
 
 async function sourcesOf(folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter((name) => /\.(cc|h)$/.test(name)).toSorted();
+  return (await readdir(folder, { recursive: true })).filter((name) => /\.(cc|h)$/.test(name)).toSorted();
 }
 
 /** All sources as one translation unit: a third of the time, since the headers are read once. */

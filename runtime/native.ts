@@ -52,6 +52,55 @@ export type NativeProgram = {
   close(): void;
 };
 
+/** What an adapter's driver says of it. */
+export type NativeAdapter = { readonly name: string; readonly driver: string; readonly kind: string };
+
+/** A kernel for wgpu-native: its text, the name of its function, and which of its bindings it writes. */
+export type NativeKernel = { readonly name: string; readonly text: string; readonly writes: readonly boolean[] };
+
+/** A launch: `ranges` holds four numbers for each binding, memory, offset, bytes and stride. */
+export type NativeLaunch = {
+  readonly module: number;
+  readonly kernel: number;
+  readonly groups: number;
+  readonly ranges: readonly number[];
+};
+
+/**
+ * A device of wgpu-native. Calls are queued for its own thread and run in order; what is made is known by its number.
+ * The caller checks bounds and limits.
+ */
+export type NativeWgpuDevice = {
+  /** Opens the best adapter of those whose name or driver holds `adapter`. Called once, before everything else. */
+  open(
+    library: string,
+    adapter: string,
+  ): Promise<{ readonly adapter: NativeAdapter; readonly limits: Readonly<Record<NativeLimit, number>> }>;
+  /** What adapters there are; no device need be open. */
+  adapters(library: string): Promise<readonly NativeAdapter[]>;
+  allocate(bytes: number): number;
+  /** Gives memory, a module or a sequence back, once nothing queued uses it. */
+  free(id: number): void;
+  write(memory: number, offset: number, data: Uint8Array): void;
+  /** At most `wgpuReadLimit` bytes. */
+  read(memory: number, offset: number, into: Uint8Array): Promise<void>;
+  readSync(memory: number, offset: number, into: Uint8Array): void;
+  load(kernels: readonly NativeKernel[]): Promise<number>;
+  sequence(launches: readonly NativeLaunch[]): number;
+  run(sequence: number, steps: number): Promise<number>;
+  runSync(sequence: number, steps: number): number;
+  stop(sequence: number): void;
+  /** Destroys the device under what uses it, as a driver that resets would: for tests. */
+  lose(): void;
+  close(): Promise<void>;
+};
+
+/** Limits of a device, as `GpuInfo` names them. */
+export type NativeLimit = "alignment" | "memoryBytes" | "bindingBytes" | "bindings" | "threads" | "sharedBytes";
+
+/** Most bytes that one call reads from a device of wgpu-native. */
+export const wgpuReadLimit = 4 * 2 ** 20;
+
 /** The addon. */
 export type NativeAddon = {
   /** Memory for programs: zeroed, aligned to 64 bytes, with `slackBytes` readable bytes behind it. */
@@ -60,6 +109,8 @@ export type NativeAddon = {
   floatMode(): number;
   /** Opens a program from the bytes of its shared object. */
   readonly NativeProgram: new (image: Uint8Array) => NativeProgram;
+  /** A device of wgpu-native, not yet open. */
+  readonly WgpuDevice: new () => NativeWgpuDevice;
 };
 
 /** Bytes behind every buffer that a program may read, though it does not use them: 16 elements of the widest type. */

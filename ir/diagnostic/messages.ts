@@ -736,6 +736,116 @@ export function badMarch(march: string): Diagnostic {
   });
 }
 
+// ---- K52xx: GPU devices at run time, and wgpu-native ----
+
+/** wgpu-native cannot be found or obtained. `reasons`: what was tried and how it ended. */
+export function wgpuUnavailable(version: string, reasons: readonly string[]): Diagnostic {
+  return target("K5201", `cannot find or obtain wgpu-native ${version}`, {
+    got: reasons.map(printable).join("; "),
+    hint: "Install Python with pip and run `npm run setup:wgpu`, or set WGPU_NATIVE_PATH to the library.",
+    expected: "the library named by WGPU_NATIVE_PATH, in the cache, in an installed `wgpu` package, or from pip",
+  });
+}
+
+/** No GPU can be opened. `wanted`: the name that was asked for, or empty. */
+export function noGpuDevice(wanted: string, reason: string): Diagnostic {
+  return target("K5202", "no GPU device can be opened", {
+    expected: wanted === "" ? "an adapter with a driver" : `an adapter whose name holds ${printable(wanted)}`,
+    got: printable(reason),
+    hint: "Install the GPU's driver (on Debian, mesa-vulkan-drivers and libvulkan1 give one in software); `kiln doctor` shows what is there.",
+  });
+}
+
+/** A device has not enough memory. */
+export function gpuOutOfMemory(bytes: number, reason: string): Diagnostic {
+  return target("K5203", `the GPU device has no room for ${bytes} bytes`, {
+    got: printable(reason),
+    expected: "memory that the device can give",
+    hint: "Use a smaller batch or model, or another device.",
+  });
+}
+
+/** A driver refuses a kernel. */
+export function gpuKernelRefused(kernel: string, reason: string): Diagnostic {
+  return target("K5204", `the kernel \`${printable(kernel)}\` cannot be compiled for this device`, {
+    got: reason.split("\n").map(printable).join("\n            "),
+    expected: "a kernel that the device's compiler accepts, with the bindings it is declared with",
+    hint: "Compile the model again; if that does not help, `kiln compile --target c` makes it run on the processor.",
+  });
+}
+
+/** A device is gone, for good. */
+export function gpuLost(reason: string): Diagnostic {
+  return target("K5205", "the GPU device was lost", {
+    got: printable(reason),
+    expected: "a device that stays",
+    hint: "Start again: training resumes from the last checkpoint. If it happens again, look into the system's log for the driver's reason.",
+  });
+}
+
+/** A call on a device that has been closed. */
+export function gpuClosed(): Diagnostic {
+  return target("K5206", "the GPU device is closed", {
+    expected: "an open device",
+    got: "one that was closed",
+    hint: "Open the device again.",
+  });
+}
+
+/** Something that was freed, or that another device made. `what`: memory, module or sequence. */
+export function gpuForeign(what: string, isFreed: boolean): Diagnostic {
+  return target("K5207", `this ${printable(what)} cannot be used here`, {
+    expected: `a ${printable(what)} of this device`,
+    got: isFreed ? "one that was freed" : "one of another device",
+    hint: "Keep what a device made as long as it is used, and use it with that device only.",
+  });
+}
+
+/** A range of bytes that does not lie in its memory as it must. */
+export function gpuBadRange(what: string, expected: string, got: string): Diagnostic {
+  return target("K5208", `${printable(what)} does not fit the device's memory`, {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Compile the model again; its plan of the memory is for another device or damaged.",
+  });
+}
+
+/** A launch that does not fit its kernel or the device. */
+export function gpuBadLaunch(kernel: string, expected: string, got: string): Diagnostic {
+  return target("K5209", `a launch of the kernel \`${printable(kernel)}\` is malformed`, {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Compile the model again.",
+  });
+}
+
+/** A number of steps that is none. */
+export function gpuBadSteps(got: number): Diagnostic {
+  return target("K5210", "this is no number of steps", {
+    expected: "a positive integer",
+    got: String(got),
+    hint: "Run at least one step.",
+  });
+}
+
+/** A call of a device's driver failed. */
+export function gpuCallFailed(call: string, reason: string): Diagnostic {
+  return target("K5211", `the GPU device failed in \`${printable(call)}\``, {
+    got: reason.split("\n").map(printable).join("\n            "),
+    expected: "success",
+    hint: "`kiln doctor` shows the device and its driver; a newer driver may help.",
+  });
+}
+
+/** A kernel that needs more than the device has, or whose text its compiler would not survive. */
+export function gpuKernelTooLarge(kernel: string, expected: string, got: string): Diagnostic {
+  return target("K5212", `the kernel \`${printable(kernel)}\` does not fit this device`, {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Compile the model for this device.",
+  });
+}
+
 /** A module that data code imports cannot be read. */
 export function dataModuleUnreadable(specifier: string, importer: string): Diagnostic {
   return user("K4010", `cannot read the module \`${printable(specifier)}\``, {

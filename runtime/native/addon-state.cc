@@ -55,10 +55,13 @@ void AddonState::endRun(napi_env rawEnv, napi_value, void *context, void *data) 
   Napi::HandleScope scope(env);
   auto &state = *static_cast<AddonState *>(context);
   if (--state.expected_ == 0) napi_unref_threadsafe_function(env, state.reports_);
-  if (run->result.ok())
-    run->deferred.Resolve(Napi::Number::New(env, static_cast<double>(run->result.value())));
+  if (!run->result.ok()) return run->deferred.Reject(toError(env, run->result.failure()));
+  if (!run->value) return run->deferred.Resolve(Napi::Number::New(env, static_cast<double>(run->result.value())));
+  auto value = run->value(env, run->held.Value());
+  if (value.ok())
+    run->deferred.Resolve(value.value());
   else
-    run->deferred.Reject(toError(env, run->result.failure()));
+    run->deferred.Reject(toError(env, value.failure()));
 }
 
 }  // namespace kiln

@@ -5,6 +5,7 @@
 
 #include <napi.h>
 
+#include <functional>
 #include <memory>
 
 #include "cpu-device.h"
@@ -21,6 +22,8 @@ struct PendingRun {
   // Keeps the buffers alive while native code has their addresses.
   Napi::ObjectReference held;
   Result<long> result{0L};
+  // Makes what the promise resolves to, from what is held, where that is not the result itself.
+  std::function<Result<Napi::Value>(Napi::Env, Napi::Object)> value;
   // Set while the run is on its way to JavaScript as a plain pointer.
   std::shared_ptr<PendingRun> self;
 };

@@ -2,6 +2,7 @@
 //   allocate(bytes) -> ArrayBuffer       zeroed, aligned, with readable slack behind it
 //   floatMode() -> number                the calling thread's floating-point control register
 //   new NativeProgram(image)             see native-program.h
+//   new WgpuDevice()                     see wgpu-binding.h
 #include <napi.h>
 
 #include <exception>
@@ -10,6 +11,7 @@
 #include "addon-state.h"
 #include "float-mode.h"
 #include "native-program.h"
+#include "wgpu-binding.h"
 
 namespace kiln {
 
@@ -59,6 +61,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("allocate", Napi::Function::New<allocate>(env, "allocate"));
   exports.Set("floatMode", Napi::Function::New<floatMode>(env, "floatMode"));
   exports.Set("NativeProgram", NativeProgram::define(env));
+  exports.Set("WgpuDevice", WgpuBinding::define(env));
   return exports;
 }
 
