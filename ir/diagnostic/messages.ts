@@ -262,6 +262,30 @@ export function dataCodeNotFound(file: string): Diagnostic {
   });
 }
 
+// ---- K54xx: the CUDA target ----
+
+/** The CUDA target has no spelling for an element type. */
+export function dtypeNotInCuda(dtype: string, where: string): Diagnostic {
+  return target("K5401", `the CUDA target cannot compute with ${dtype}`, {
+    got: printable(where),
+    hint: "Cast to f32 before computing, and back afterwards.",
+    expected: "an element type that kernels compute with: f32, f64, integers or bool",
+  });
+}
+
+/** A kernel for GPUs asks for what only a processor's thread does. */
+export function notOnCuda(kernel: string, what: string): Diagnostic {
+  return internal("K5402", `kernel \`${printable(kernel)}\` cannot run on CUDA: ${printable(what)}`);
+}
+
+/** A kernel needs more of a block than CUDA has. */
+export function cudaLimit(kernel: string, what: string, got: number, limit: number): Diagnostic {
+  return internal("K5403", `kernel \`${printable(kernel)}\` needs too much of a block: ${printable(what)}`, {
+    expected: `at most ${limit}`,
+    got: String(got),
+  });
+}
+
 // ---- K60xx: the command line (K600x are mistakes of use: exit code 2) ----
 
 /** A command that does not exist. */

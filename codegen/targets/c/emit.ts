@@ -9,11 +9,11 @@ import type { Kernel, Stmt } from "../../../ir/loop/loop.ts";
 import type { PlannedProgram } from "../../../ir/program.ts";
 import { at } from "../../../ir/type.ts";
 import { code, comment, Fragment, SourceWriter } from "../../source-writer.ts";
-import { aliasedBuffers } from "./alias.ts";
+import { aliasedBuffers } from "../c-family/alias.ts";
 import { writeEntries } from "./entries.ts";
 import { randomFlags, randomHeader, randomSource } from "./random.ts";
 import { kernelHead, writeKernel } from "./statement.ts";
-import { Support } from "./support.ts";
+import { CSupport } from "./support.ts";
 
 /** A file of an emitted program. `flags`: what it must be compiled with beside the common flags; headers are not compiled. */
 export type CFile = {
@@ -37,7 +37,7 @@ export function emitC(program: PlannedProgram, options: EmitOptions = {}): CProg
   checkNames(program.kernels);
   const aliased = aliasedBuffers(program);
   const draws = program.kernels.some((kernel) => hasDraw(kernel.body));
-  const support = new Support();
+  const support = new CSupport();
   const texts = program.kernels.map((kernel, index) => {
     const writer = new SourceWriter();
     writeKernel(kernel, at(aliased, index), writer, support);
@@ -59,7 +59,7 @@ function header(
   program: PlannedProgram,
   aliased: readonly ReadonlySet<string>[],
   draws: boolean,
-  support: Support,
+  support: CSupport,
 ): string {
   const writer = new SourceWriter();
   writer.line(comment(`Kernels of ${program.name}.`));
