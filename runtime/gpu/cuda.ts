@@ -13,7 +13,7 @@ import * as messages from "../../ir/diagnostic/messages.ts";
 import { loadNative, type NativeCudaDevice, type NativeCudaTraits } from "../native.ts";
 import { checkKernel } from "./check.ts";
 import { checkCudaLaunch } from "./cuda-check.ts";
-import type { GpuDevice, GpuInfo, GpuLaunch, GpuModule, GpuProgramText } from "./device.ts";
+import type { GpuDevice, GpuInfo, GpuLaunch, GpuModule, GpuProgramText, GpuSequence } from "./device.ts";
 import { NativeDevice, nativeFailure, OwnedMemory, OwnedModule, OwnedSequence } from "./native-device.ts";
 import { nvrtcPlaces } from "./nvrtc.ts";
 
@@ -24,7 +24,7 @@ export type CudaOptions = {
 };
 
 /** An NVIDIA GPU. */
-export type CudaDevice = GpuDevice & {
+export type CudaDevice = Omit<GpuDevice, "sequence"> & {
   /** What the driver says of it; peak rates can be computed from it. */
   readonly traits: NativeCudaTraits;
   readonly readSync: NonNullable<GpuDevice["readSync"]>;
@@ -32,7 +32,7 @@ export type CudaDevice = GpuDevice & {
 };
 
 /** A sequence of a CUDA device. */
-export type CudaSequence = OwnedSequence;
+export type CudaSequence = GpuSequence & { readonly runSync: NonNullable<GpuSequence["runSync"]> };
 
 /** Oldest compute capability that kernels are compiled for. */
 const oldest = 8;

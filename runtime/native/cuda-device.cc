@@ -76,12 +76,11 @@ void Device::noteRelease(const std::optional<Failure> &failure) {
 Result<std::shared_ptr<Memory>> Device::allocate(std::size_t bytes) {
   if (auto why = lost()) return *why;
   CUdeviceptr address = 0;
-  // No memory at all has no address.
-  if (auto failure = call(driver_.cuMemAlloc_v2, &address, std::max<std::size_t>(bytes, 4))) return *failure;
+  if (auto failure = call(driver_.cuMemAlloc_v2, &address, bytes + slackBytes)) return *failure;
   auto memory = std::make_shared<Memory>(shared_from_this(), address, bytes);
-  if (bytes != 0)
-    if (auto failure = call(driver_.cuMemsetD8Async, address, static_cast<unsigned char>(0), bytes, stream_))
-      return *failure;
+  if (auto failure =
+          call(driver_.cuMemsetD8Async, address, static_cast<unsigned char>(0), bytes + slackBytes, stream_))
+    return *failure;
   return memory;
 }
 

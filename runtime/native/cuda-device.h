@@ -94,6 +94,8 @@ class Device : public std::enable_shared_from_this<Device> {
   std::optional<Failure> close();
 
   static constexpr std::size_t pieceBytes = std::size_t{1} << 20;
+  // Behind every memory: a vector that reaches over the end may be read, though it is not used.
+  static constexpr std::size_t slackBytes = 256;
 
  private:
   Device(const Driver &driver, CUdevice device) : driver_(driver), device_(device) {}

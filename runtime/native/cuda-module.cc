@@ -24,7 +24,11 @@ Result<std::shared_ptr<Module>> Module::load(std::shared_ptr<Device> device, std
   return module;
 }
 
-Module::~Module() { device_->release(device_->driver().cuModuleUnload, module_); }
+Module::~Module() {
+  // Kernels that are under way are taken from under the GPU otherwise.
+  device_->finish();
+  device_->release(device_->driver().cuModuleUnload, module_);
+}
 
 std::optional<Failure> Module::find(const KernelShape &shape) {
   const Driver &driver = device_->driver();
