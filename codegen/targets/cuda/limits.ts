@@ -16,7 +16,6 @@ const gpu: Gpu = {
   warp: 32,
   // Arrays are padded to 16 bytes each.
   sharedBytes: sharedLimit - 512,
-  bindings: 64,
   tiles: "shared",
   matrix: undefined,
 };
