@@ -14,7 +14,6 @@ const gpu: Gpu = {
   warp: 32,
   // Arrays are padded to 16 bytes each.
   sharedBytes: sharedLimit - 512,
-  bindings: 64,
   tiles: "shared",
   matrix: undefined,
 };

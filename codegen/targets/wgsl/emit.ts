@@ -100,9 +100,7 @@ function emitKernel(kernel: Kernel, bound: BoundLaunch, name: string): WgslKerne
   );
   const writer = new SourceWriter();
   writer.line(comment(kernel.doc));
-  writer
-    .line(comment(`${kernel.tasks} tasks, ${threads} threads each, ${kernel.flops} floating-point operations`))
-    .blank();
+  writer.line(comment(`tasks ${kernel.tasks}, threads ${threads}, floating-point operations ${kernel.flops}`)).blank();
   for (const line of lines) writer.line(line);
   for (const [stmt, view] of shared) {
     writer.line(code`var<workgroup> ${view.name}: ${arrayType(view.element, stmt.size)};`);

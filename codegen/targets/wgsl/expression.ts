@@ -69,6 +69,12 @@ export function nameOf(expr: Expr, scope: Scope): Fragment {
     : bindName(text.fragment, expr.type, scope);
 }
 
+/** An index that is said once. */
+export function soleIndex(expr: Expr, scope: Scope): Index {
+  const folded = fold(expr);
+  return { text: operand(toText(folded, scope), level.sum), value: constantOf(folded) };
+}
+
 /** An index that may be said again. */
 export function indexOf(expr: Expr, scope: Scope): Index {
   const folded = fold(expr);
@@ -173,15 +179,14 @@ function loadText(expr: Extract<Expr, { kind: "load" }>, scope: Scope): Text {
     const index = toText(expr.index, scope);
     return { fragment: readBytes(view, index.fragment), level: level.primary, depth: depthOf([index]) };
   }
-  if (lanes === 1 && view.scattered === true) {
+  if (lanes === 1 && (view.scattered === true || view.bits !== undefined)) {
     const index = indexOf(expr.index, scope);
     return { fragment: readElement(view, index, 0), level: level.primary, depth: 1 };
   }
   if (lanes === 1) {
     const index = toText(expr.index, scope);
-    const value = constantOf(expr.index);
-    const said = view.offset === 0 ? index.fragment : operand(index, level.sum);
-    return { fragment: readElement(view, { text: said, value }, 0), level: level.primary, depth: depthOf([index]) };
+    const said = { text: operand(index, level.sum), value: constantOf(expr.index) };
+    return { fragment: readElement(view, said, 0), level: level.primary, depth: depthOf([index]) };
   }
   const index = indexOf(expr.index, scope);
   const elements = Array.from({ length: lanes }, (_, lane) => readElement(view, index, lane));
