@@ -15,6 +15,7 @@ import {
   randomBits,
   scalar,
   shared,
+  splat,
   store,
   unboundedSize,
   variable,
@@ -87,6 +88,49 @@ export function turnAround(blocks = 3): Kernel {
         bind("mirrored", load("x", "f32", other)),
         barrier(),
         store("x", variable("i"), variable("mirrored", f32Type)),
+      ]),
+    ],
+  };
+}
+
+/**
+ * y[row] = product of x[row] and a matrix of 4 columns, by vectors, plus that matrix's element [row, 2] alone: one buffer
+ * read both ways. Two rounds, the second of which adds what the first has left in `y` of another thread.
+ */
+export function readBothWays(rows = 8): Kernel {
+  const vector: ValueType = { dtype: "f32", lanes: 4 };
+  const first = mul(variable("i"), int(4));
+  const other = mul(scalar("sub", int(rows - 1), variable("i")), int(4));
+  return {
+    name: "both_ways",
+    doc: "y = x m + m[row, 2], twice",
+    tasks: 1,
+    threads: rows,
+    flops: rows * rows * 8,
+    buffers: [param("x", "f32", rows * rows), param("m", "f32", rows * 4), param("y", "f32", rows * 4, "readwrite")],
+    body: [
+      tasksLoop([
+        own(rows),
+        loop("round", int(0), int(2), [
+          bind("before", load("y", "f32", other, 4)),
+          barrier(),
+          mutable("sum", variable("before", vector)),
+          loop("k", int(0), int(rows), [
+            bind("scale", load("x", "f32", add(mul(variable("i"), int(rows)), variable("k")))),
+            assign(
+              "sum",
+              scalar(
+                "fma",
+                splat(variable("scale", f32Type), 4),
+                load("m", "f32", mul(variable("k"), int(4)), 4),
+                variable("sum", vector),
+              ),
+            ),
+          ]),
+          bind("alone", load("m", "f32", add(first, int(2)))),
+          store("y", first, add(variable("sum", vector), splat(variable("alone", f32Type), 4))),
+          barrier(),
+        ]),
       ]),
     ],
   };
