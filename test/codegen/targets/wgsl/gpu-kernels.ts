@@ -136,6 +136,37 @@ export function readBothWays(rows = 8): Kernel {
   };
 }
 
+/** Odd functions of operands whose sign a driver may know: |x| + 1 and its negative. */
+export function knownSigns(count = 32): Kernel {
+  const positive = add(scalar("abs", load("x", "f32", variable("i"))), constant("f32", 1));
+  const one = variable("one", f32Type);
+  const ops = ["tanh", "erf", "sinh", "asinh", "atan", "sin", "sign", "trunc"] as const;
+  const results = ops.flatMap((op) => [scalar(op, one), scalar(op, scalar("neg", one))]);
+  const two = [scalar("atan2", one, one), scalar("mod", one, constant("f32", 0.75)), scalar("pow", one, one)];
+  const inverse = scalar("div", constant("f32", 1), one);
+  const values = [
+    ...results,
+    ...two,
+    scalar("asin", inverse),
+    scalar("atanh", scalar("neg", scalar("mul", inverse, inverse))),
+  ];
+  return {
+    name: "known_signs",
+    doc: "odd functions of |x| + 1",
+    tasks: 1,
+    threads: count,
+    flops: count,
+    buffers: [param("x", "f32", count), param("y", "f32", count * values.length, "write")],
+    body: [
+      tasksLoop([
+        own(count),
+        bind("one", positive),
+        ...values.map((value, index) => store("y", add(variable("i"), int(index * count)), value)),
+      ]),
+    ],
+  };
+}
+
 /** Numbers of the counter-based generator. */
 export function counters(tasks = 3): Kernel {
   const threads = 32;

@@ -17,6 +17,7 @@ import { emitKernels, requireDevice, runOnDevice, soleLaunch } from "./device.ts
 import {
   bytes,
   counters,
+  knownSigns,
   manyBuffers,
   manyTasks,
   oddities,
@@ -57,6 +58,7 @@ const samples: readonly Kernel[] = [
   manyTasks(),
   oddities(),
   readBothWays(),
+  knownSigns(),
 ];
 
 function expectClose(kernel: Kernel, got: Record<string, LoopArray>, want: Record<string, LoopArray>): void {
