@@ -60,14 +60,14 @@ export const isNan = wgslFunction(
 );
 
 /**
- * The magnitude of `x` with the sign of `y`. By a choice: where Mesa 22.3 knows that `y` is not negative, it makes
- * `y & ~x` of `(x & 0x7fffffff) | (y & 0x80000000)`.
+ * The magnitude of `x` with the sign of `y`. By a choice, since a Mesa 22 processor driver gets the mixing of bits wrong
+ * where a test for NaN of the same number stands beside it.
  */
 export const copySign = wgslFunction(
   "kiln_copy_sign",
   "(x: f32, y: f32) -> f32",
   [],
-  "  return select(abs(x), -abs(x), bitcast<i32>(y) < 0);",
+  "  let m = abs(x);\n  return select(m, -m, bitcast<i32>(y) < 0);",
 );
 
 /** The upper 12 bits of a float's mantissa, so that products of two such are exact. */
