@@ -24,6 +24,7 @@ import {
   type Stmt,
   type ValueType,
 } from "../../../../ir/loop/loop.ts";
+import type { ScalarOp } from "../../../../ir/loop/scalar.ts";
 import { param, tasksLoop } from "../../../ir/loop/sample-kernels.ts";
 
 const add = (x: Expr, y: Expr): Expr => scalar("add", x, y);
@@ -136,34 +137,17 @@ export function readBothWays(rows = 8): Kernel {
   };
 }
 
-/** Odd functions of operands whose sign a driver may know: |x| + 1 and its negative. */
-export function knownSigns(count = 32): Kernel {
-  const positive = add(scalar("abs", load("x", "f32", variable("i"))), constant("f32", 1));
-  const one = variable("one", f32Type);
-  const ops = ["tanh", "erf", "sinh", "asinh", "atan", "sin", "sign", "trunc"] as const;
-  const results = ops.flatMap((op) => [scalar(op, one), scalar(op, scalar("neg", one))]);
-  const two = [scalar("atan2", one, one), scalar("mod", one, constant("f32", 0.75)), scalar("pow", one, one)];
-  const inverse = scalar("div", constant("f32", 1), one);
-  const values = [
-    ...results,
-    ...two,
-    scalar("asin", inverse),
-    scalar("atanh", scalar("neg", scalar("mul", inverse, inverse))),
-  ];
+/** y = op(|acosh(|x| + 1)| + 1): an odd function of an operand whose sign a driver knows. */
+export function knownSign(op: ScalarOp, count = 32): Kernel {
+  const past = (x: Expr): Expr => add(scalar("abs", x), constant("f32", 1));
   return {
-    name: "known_signs",
-    doc: "odd functions of |x| + 1",
+    name: `known_sign_${op}`,
+    doc: `y = ${op}(|acosh(|x| + 1)| + 1)`,
     tasks: 1,
     threads: count,
     flops: count,
-    buffers: [param("x", "f32", count), param("y", "f32", count * values.length, "write")],
-    body: [
-      tasksLoop([
-        own(count),
-        bind("one", positive),
-        ...values.map((value, index) => store("y", add(variable("i"), int(index * count)), value)),
-      ]),
-    ],
+    buffers: [param("x", "f32", count), param("y", "f32", count, "write")],
+    body: [tasksLoop([store("y", thread, scalar(op, past(scalar("acosh", past(load("x", "f32", thread))))))])],
   };
 }
 
