@@ -53,7 +53,7 @@ export function manifestState(traced: TracedProgram, plan: Plan): ManifestTarget
     values: plan.states.map(({ buffer, offset }) => ({
       name: buffer.name,
       role: decls.get(buffer.name)?.role ?? "buffer",
-      dtype: buffer.dtype,
+      dtype: decls.get(buffer.name)?.dtype ?? buffer.dtype,
       stored: buffer.dtype,
       shape: [...buffer.shape],
       offset,
@@ -69,12 +69,13 @@ export function manifestEntries(plan: Plan): ManifestEntry[] {
     batch: entry.batch,
     phases: entry.phases.length,
     arenaBytes: entry.arenaBytes,
-    buffers: entry.buffers.map(({ role, name, dtype, shape }) => ({
+    buffers: entry.buffers.map(({ role, name, dtype, stored, shape, draw }) => ({
       role,
       name,
       dtype,
-      stored: dtype,
+      stored,
       shape: [...shape],
+      ...(draw === undefined ? {} : { draw }),
     })),
     scalars: [...entry.scalars],
     increments: { ...entry.increments },

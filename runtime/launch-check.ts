@@ -59,7 +59,7 @@ function checkLaunch(where: string, launch: ManifestLaunch, { entry, target }: C
     const buffer = at(entry.buffers, index);
     if (buffer.role === "dataset") {
       if (offset !== 0) throw bad(`${place}.offset`, "0, since a data set is bound whole", String(offset));
-      if (at(kernel.bindings, i) !== "read") throw bad(place, "a data set that is only read", "readwrite");
+      if (at(kernel.bindings, i) === "readwrite") throw bad(place, "a data set that is only read", "readwrite");
       continue;
     }
     if (offset % alignment !== 0) throw bad(`${place}.offset`, `a multiple of ${alignment}`, String(offset));
@@ -70,7 +70,7 @@ function checkLaunch(where: string, launch: ManifestLaunch, { entry, target }: C
   }
 }
 
-/** Bytes of a buffer in a step, in whole words. */
+/** Bytes of a buffer in a step, in whole vectors of four words: uniform bindings come in such. */
 function roomOf(buffer: ManifestBuffer, entry: ManifestEntry, target: GpuTarget): number {
   const bytes =
     buffer.role === "state"
@@ -78,5 +78,5 @@ function roomOf(buffer: ManifestBuffer, entry: ManifestEntry, target: GpuTarget)
       : buffer.role === "arena"
         ? entry.arenaBytes
         : elementCount(buffer.shape) * dtypeBytes[buffer.stored];
-  return Math.ceil(bytes / 4) * 4;
+  return Math.ceil(bytes / 16) * 16;
 }

@@ -270,7 +270,7 @@ export class Run {
       const view = given[place];
       const elements = elementCount(shape);
       const part = view?.subarray(step * elements, (step + 1) * elements);
-      if (role === "draws" && draw !== undefined && part instanceof Float32Array) fillDraw(generator, part, draw);
+      if (role === "draws" && draw !== undefined && isDrawable(part)) fillDraw(generator, part, draw);
       // Two words of seed and two that tell the step apart: all of the generator, whose state a checkpoint keeps.
       if (role === "key" && part instanceof Int32Array) for (let i = 0; i < 4; i++) part[i] = generator.nextU32() | 0;
     }
@@ -307,6 +307,11 @@ export class Run {
 export function entriesOf<T>(named: Named<T> | undefined): ReadonlyMap<string, T> {
   if (named === undefined) return new Map();
   return named instanceof Map ? named : new Map(Object.entries(named));
+}
+
+/** Whether an array is of a kind that draws fill. */
+function isDrawable(part: unknown): part is Uint8Array | Float32Array | Float64Array {
+  return part instanceof Float32Array || part instanceof Float64Array || part instanceof Uint8Array;
 }
 
 /** Number of rows of a field. */

@@ -149,7 +149,7 @@ function checkBuffer(where: string, buffer: ManifestBuffer, entry: ManifestEntry
     case "indices":
       return demand("i32", 0);
     case "draws":
-      return demand("f32", 0);
+      return checkDraw(where, buffer);
     case "dataset":
       if (buffer.shape.length === 0) throw bad(`${where}.shape`, "an axis of rows", "a scalar");
       return;
@@ -159,6 +159,14 @@ function checkBuffer(where: string, buffer: ManifestBuffer, entry: ManifestEntry
     case "output":
     case "generator":
   }
+}
+
+/** Types that hold what is drawn. */
+const drawable: ReadonlySet<DType> = new Set(["f32", "f64"]);
+
+function checkDraw(where: string, { draw, dtype }: ManifestBuffer): void {
+  if (drawable.has(dtype) || (draw?.kind === "bernoulli" && dtype === "bool")) return;
+  throw bad(`${where}.dtype`, "a type that holds what is drawn", dtype);
 }
 
 type Names = { readonly counters: ReadonlySet<string>; readonly hyper: Readonly<Record<string, number>> };

@@ -25,16 +25,12 @@ export type DrawKind =
   | { readonly kind: "normal"; readonly mean: number; readonly std: number }
   | { readonly kind: "bernoulli"; readonly p: number };
 
-/** Makes a draw. @throws UserError K3103 if there is no such distribution. */
-export function fillDraw(generator: Generator, out: FloatArray, draw: DrawKind): void {
-  switch (draw.kind) {
-    case "uniform":
-      return fillUniform(generator, out, draw.low, draw.high);
-    case "normal":
-      return fillNormal(generator, out, draw.mean, draw.std);
-    case "bernoulli":
-      return fillBernoulli(generator, out, draw.p);
-  }
+/** Makes a draw; only that of zeros and ones fills bytes. @throws UserError K3103 if there is no such distribution. */
+export function fillDraw(generator: Generator, out: Uint8Array | FloatArray, draw: DrawKind): void {
+  if (draw.kind === "bernoulli") return fillBernoulli(generator, out, draw.p);
+  if (out instanceof Uint8Array) throw fail(badDraw(draw.kind, "floating-point numbers", "bytes"));
+  if (draw.kind === "uniform") return fillUniform(generator, out, draw.low, draw.high);
+  return fillNormal(generator, out, draw.mean, draw.std);
 }
 
 /** Outputs of the generator that wait to become elements; even, so that pairs never straddle its end. */

@@ -14,7 +14,11 @@ export function checkLimits(name: string, target: GpuTarget, info: GpuInfo): voi
   const needs: readonly [string, number, number][] = [
     ["threads of a work-group", most(kernels.map(({ threads }) => threads)), info.threads],
     ["bytes of shared arrays", most(kernels.map(({ sharedBytes }) => sharedBytes)), info.sharedBytes],
-    ["bindings of a kernel", most(kernels.map(({ bindings }) => bindings.length)), info.bindings],
+    [
+      "bindings of a kernel",
+      most(kernels.map(({ bindings }) => bindings.filter((use) => use !== "uniform").length)),
+      info.bindings,
+    ],
     ["bytes of state", state.bytes, info.memoryBytes],
     ["bytes of intermediate results", most(entries.map(({ arenaBytes }) => arenaBytes)), info.memoryBytes],
     [

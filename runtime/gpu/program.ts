@@ -62,9 +62,9 @@ export class GpuProgram implements Executor {
     this.#module = module;
     this.#closes = closes;
     this.region = new ArrayBuffer(Math.ceil(target.state.bytes / 4) * 4);
-    this.#state = gpu.allocate(Math.max(4, target.state.bytes));
+    this.#state = gpu.allocate(inVectors(target.state.bytes));
     try {
-      this.#arena = gpu.allocate(Math.max(4, ...target.entries.map((entry) => entry.arenaBytes)));
+      this.#arena = gpu.allocate(inVectors(Math.max(0, ...target.entries.map((entry) => entry.arenaBytes))));
     } catch (error) {
       this.#state.free();
       throw error;
@@ -246,6 +246,11 @@ export class GpuProgram implements Executor {
   #region(role: string): { readonly memory: GpuMemory; readonly offset: number; readonly stride: number } {
     return { memory: role === "state" ? this.#state : this.#arena, offset: 0, stride: 0 };
   }
+}
+
+/** `bytes` in whole vectors of four words, at least one, as uniform bindings are. */
+function inVectors(bytes: number): number {
+  return Math.max(1, Math.ceil(bytes / 16)) * 16;
 }
 
 function free({ buffers, sequences }: Prepared): void {

@@ -34,7 +34,9 @@ const longest = 256;
 const statusBytes = 16;
 
 function layoutOf(entry: ManifestEntry, alignment: number): Layout {
-  const aligned = (bytes: number): number => Math.max(1, Math.ceil(bytes / alignment)) * alignment;
+  // A uniform binding is whole vectors of four words.
+  const unit = Math.max(alignment, 16);
+  const aligned = (bytes: number): number => Math.max(1, Math.ceil(bytes / unit)) * unit;
   let record = 0;
   const offsets = new Map<number, number>();
   const outputs = new Map<number, number>();

@@ -2,6 +2,7 @@
 //   allocate(bytes) -> ArrayBuffer       zeroed, aligned, with readable slack behind it
 //   floatMode() -> number                the calling thread's floating-point control register
 //   new NativeProgram(image)             see native-program.h
+//   new CudaDevice()                     see cuda-binding.h
 //   new WgpuDevice()                     see wgpu-binding.h
 #include <napi.h>
 
@@ -9,6 +10,7 @@
 #include <memory>
 
 #include "addon-state.h"
+#include "cuda-binding.h"
 #include "float-mode.h"
 #include "native-program.h"
 #include "wgpu-binding.h"
@@ -61,6 +63,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("allocate", Napi::Function::New<allocate>(env, "allocate"));
   exports.Set("floatMode", Napi::Function::New<floatMode>(env, "floatMode"));
   exports.Set("NativeProgram", NativeProgram::define(env));
+  exports.Set("CudaDevice", cuda::DeviceBinding::define(env));
   exports.Set("WgpuDevice", WgpuBinding::define(env));
   return exports;
 }

@@ -4,12 +4,12 @@
  * element of the vector array.
  */
 import { isInteger } from "../../../ir/type.ts";
-import { partsOf, type Expr, type Kernel, type Stmt } from "../../../ir/loop/loop.ts";
+import { partsOf, unboundedSize, type Expr, type Kernel, type Stmt } from "../../../ir/loop/loop.ts";
 
 /** Powers of two that variables in sight are multiples of. */
 type Multiples = ReadonlyMap<string, number>;
 
-/** Names of the buffers, shared and local arrays of a kernel that hold whole vectors only. */
+/** Names of the buffers, shared and local arrays of a kernel that hold whole vectors only; of the data sets, those of bytes too. */
 export function vectorArrays(kernel: Kernel): ReadonlySet<string> {
   const vectors = new Set<string>();
   const others = new Set<string>();
@@ -38,7 +38,10 @@ export function vectorArrays(kernel: Kernel): ReadonlySet<string> {
     }
   };
   walk(kernel.body, new Map());
-  for (const { name, dtype } of kernel.buffers) if (dtype !== "f32" && dtype !== "i32") others.add(name);
+  for (const { name, dtype, size } of kernel.buffers) {
+    const bytes = size === unboundedSize && (dtype === "u8" || dtype === "bool");
+    if (dtype !== "f32" && dtype !== "i32" && !bytes) others.add(name);
+  }
   return new Set([...vectors].filter((name) => !others.has(name)));
 }
 
@@ -105,4 +108,13 @@ function multipleOf(expr: Expr, multiples: Multiples): number {
     default:
       return 1;
   }
+}
+
+/** Every statement of a body, those inside others too. */
+export function allStatements(body: readonly Stmt[]): readonly Stmt[] {
+  return body.flatMap((stmt) => {
+    if (stmt.kind === "for") return [stmt, ...allStatements(stmt.body)];
+    if (stmt.kind === "if") return [stmt, ...allStatements(stmt.then), ...allStatements(stmt.otherwise)];
+    return [stmt];
+  });
 }

@@ -10,7 +10,7 @@ import type { Expr, ValueType } from "../../../ir/loop/loop.ts";
 import type { ScalarOp } from "../../../ir/loop/scalar.ts";
 import { isFloat } from "../../../ir/type.ts";
 import { code, Fragment, identifier, type SourceWriter } from "../../source-writer.ts";
-import { holdsVectors, laneOf, readElement, vectorPlace, type ArrayView, type Index } from "./array.ts";
+import { holdsVectors, laneOf, readBytes, readElement, vectorPlace, type ArrayView, type Index } from "./array.ts";
 import { constantOf, fold } from "./fold.ts";
 import { floatLiteral, integerLiteral, laneType, scalarOf, valueType, wgslName } from "./spelling.ts";
 import { mayLeave, type Support } from "./support.ts";
@@ -67,6 +67,12 @@ export function nameOf(expr: Expr, scope: Scope): Fragment {
   return folded.kind === "variable" || folded.kind === "constant"
     ? text.fragment
     : bindName(text.fragment, expr.type, scope);
+}
+
+/** An index that is said once. */
+export function soleIndex(expr: Expr, scope: Scope): Index {
+  const folded = fold(expr);
+  return { text: operand(toText(folded, scope), level.sum), value: constantOf(folded) };
 }
 
 /** An index that may be said again. */
@@ -169,11 +175,18 @@ function loadText(expr: Extract<Expr, { kind: "load" }>, scope: Scope): Text {
     const fragment = vectorPlace(view, expr.index, (index) => toText(fold(index), scope).fragment);
     return { fragment, level: level.primary, depth: 1 };
   }
+  if (view.whole === true) {
+    const index = toText(expr.index, scope);
+    return { fragment: readBytes(view, index.fragment), level: level.primary, depth: depthOf([index]) };
+  }
+  if (lanes === 1 && (view.scattered === true || view.bits !== undefined)) {
+    const index = indexOf(expr.index, scope);
+    return { fragment: readElement(view, index, 0), level: level.primary, depth: 1 };
+  }
   if (lanes === 1) {
     const index = toText(expr.index, scope);
-    const value = constantOf(expr.index);
-    const said = view.offset === 0 ? index.fragment : operand(index, level.sum);
-    return { fragment: readElement(view, { text: said, value }, 0), level: level.primary, depth: depthOf([index]) };
+    const said = { text: operand(index, level.sum), value: constantOf(expr.index) };
+    return { fragment: readElement(view, said, 0), level: level.primary, depth: depthOf([index]) };
   }
   const index = indexOf(expr.index, scope);
   const elements = Array.from({ length: lanes }, (_, lane) => readElement(view, index, lane));

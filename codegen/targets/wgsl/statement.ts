@@ -6,7 +6,7 @@ import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
 import type { Stmt } from "../../../ir/loop/loop.ts";
 import { code, comment, type Fragment } from "../../source-writer.ts";
 import { elementOf, holdsVectors, laneOf, vectorPlace, writeElement, type ArrayView } from "./array.ts";
-import { expressionText, indexOf, nameOf, viewOf, type Scope } from "./expression.ts";
+import { expressionText, indexOf, nameOf, soleIndex, viewOf, type Scope } from "./expression.ts";
 import { constantOf, fold } from "./fold.ts";
 import { valueType, wgslName } from "./spelling.ts";
 
@@ -159,8 +159,7 @@ function writeStore(stmt: Extract<Stmt, { kind: "store" }>, scope: StatementScop
     return;
   }
   if (lanes === 1) {
-    const text = expressionText(stmt.index, scope);
-    const index = { text: view.offset === 0 ? text : code`(${text})`, value: constantOf(fold(stmt.index)) };
+    const index = soleIndex(stmt.index, scope);
     writer.line(writeElement(view, index, 0, expressionText(stmt.value, scope)));
     return;
   }
