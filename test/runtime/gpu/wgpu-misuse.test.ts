@@ -238,6 +238,7 @@ describe("misuse of a wgpu device", function () {
     failsWith("K5206", () => sequence.runSync(1));
     await failsWithAsync("K5206", async () => other.load({ kernels: [copy] }));
     await failsWithAsync("K5206", async () => sequence.run(1));
+    sequence.stop();
     for (const each of [some, module, sequence]) each.free();
   });
 });

@@ -64,6 +64,24 @@ describe("a wgpu device and its process", function () {
   });
   after(removeFolders);
 
+  it("says what is wrong with a library or an adapter that is asked for, and what there is", () => {
+    const library = join(temporaryFolder(), "library.so");
+    writeFileSync(library, "no library");
+    const body = `
+import { describeWgpu } from ${JSON.stringify(pathToFileURL(join(root, "dist", "runtime", "gpu", "wgpu.js")).href)};
+console.log(await codeOf(() => openWgpu({ adapter: "no such adapter" })));
+console.log((await describeWgpu()).adapters.length > 0);
+process.env.KILN_WGPU_ADAPTER = "nor such";
+console.log(await codeOf(() => openWgpu()));
+process.env.WGPU_NATIVE_PATH = ${JSON.stringify(library)};
+console.log(await codeOf(() => openWgpu()));
+process.env.WGPU_NATIVE_UNPINNED = "1";
+console.log(await codeOf(() => openWgpu()));
+const { library, adapters } = await describeWgpu();
+console.log(library.includes(process.env.WGPU_NATIVE_PATH), adapters.length);`;
+    expect(run(body).split("\n")).to.deep.equal(["K5202", "true", "K5202", "K5201", "K5201", "true 0"]);
+  });
+
   it("exits at once with work in flight, by itself without any", () => {
     run(`const { sequence } = await prepare(); void sequence.run(1e9); setTimeout(() => process.exit(0), 100);`);
     run(`await prepare();`);
