@@ -30,7 +30,7 @@ export type WgpuOptions = {
 };
 
 /** A device of wgpu-native. */
-export type WgpuDevice = GpuDevice & {
+export type WgpuDevice = Omit<GpuDevice, "readSync" | "sequence"> & {
   readonly readSync: NonNullable<GpuDevice["readSync"]>;
   sequence(module: GpuModule, launches: readonly GpuLaunch[]): WgpuSequence;
   /** Takes the device away, as a driver that resets does; for tests of what happens then. */
