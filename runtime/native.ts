@@ -56,8 +56,8 @@ export type NativeProgram = {
 /** What an adapter's driver says of it. */
 export type NativeAdapter = { readonly name: string; readonly driver: string; readonly kind: string };
 
-/** A kernel for wgpu-native: its text, the name of its function, and which of its bindings it writes. */
-export type NativeKernel = { readonly name: string; readonly text: string; readonly writes: readonly boolean[] };
+/** A kernel for wgpu-native: its text, the name of its function, and how it uses its bindings (0 reads, 1 writes, 2 uniform). */
+export type NativeKernel = { readonly name: string; readonly text: string; readonly uses: readonly number[] };
 
 /** A launch: `ranges` holds four numbers for each binding, memory, offset, bytes and stride. */
 export type NativeLaunch = {

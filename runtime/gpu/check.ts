@@ -77,7 +77,7 @@ function checkAgainstOthers(kernel: GpuKernel, bindings: readonly GpuBinding[], 
   for (const [other, two] of bindings.slice(0, index).entries()) {
     if (one?.memory !== two.memory) continue;
     const pair = `bindings ${other} and ${index} of one memory`;
-    if (kernel.bindings[index] !== kernel.bindings[other])
+    if ((kernel.bindings[index] === "readwrite") !== (kernel.bindings[other] === "readwrite"))
       throw fail(messages.gpuBadLaunch(kernel.name, `${pair} declared alike`, "one read, one readwrite"));
     const apart = one.offset + one.bytes <= two.offset || two.offset + two.bytes <= one.offset;
     if (kernel.bindings[index] === "readwrite" && !apart)

@@ -9,6 +9,7 @@ import * as messages from "../../ir/diagnostic/messages.ts";
 import { loadNative, wgpuReadLimit, type NativeAdapter, type NativeWgpuDevice } from "../native.ts";
 import { checkCopy, checkKernel, checkLaunch, checkReach, checkSteps } from "./check.ts";
 import type {
+  BindingUse,
   GpuDevice,
   GpuInfo,
   GpuKernel,
@@ -29,7 +30,7 @@ export type WgpuOptions = {
 };
 
 /** A device of wgpu-native. */
-export type WgpuDevice = GpuDevice & {
+export type WgpuDevice = Omit<GpuDevice, "readSync" | "sequence"> & {
   readonly readSync: NonNullable<GpuDevice["readSync"]>;
   sequence(module: GpuModule, launches: readonly GpuLaunch[]): WgpuSequence;
   /** Takes the device away, as a driver that resets does; for tests of what happens then. */
@@ -167,6 +168,9 @@ class Sequence extends Owned implements WgpuSequence {
   }
 }
 
+/** Uses of a binding by their number in the addon. */
+const uses: readonly BindingUse[] = ["read", "readwrite", "uniform"];
+
 class Device implements WgpuDevice {
   readonly info: GpuInfo;
   private readonly native: NativeWgpuDevice;
@@ -233,7 +237,7 @@ class Device implements WgpuDevice {
     const texts = kernels.map(({ name, text, bindings }) => ({
       name,
       text,
-      writes: bindings.map((access) => access === "readwrite"),
+      uses: bindings.map((use) => uses.indexOf(use)),
     }));
     const id = await this.promised("load", async (native) => native.load(texts), kernels);
     return new Module(this, id, kernels);

@@ -24,7 +24,8 @@ Result<T> caught(const std::function<Result<T>()> &work) {
   }
 }
 
-constexpr WGPUBufferUsage storage = WGPUBufferUsage_Storage | WGPUBufferUsage_CopySrc | WGPUBufferUsage_CopyDst;
+constexpr WGPUBufferUsage storage =
+    WGPUBufferUsage_Storage | WGPUBufferUsage_Uniform | WGPUBufferUsage_CopySrc | WGPUBufferUsage_CopyDst;
 
 Failure malformed(const std::string &text) { return {"call", text}; }
 
@@ -54,7 +55,7 @@ Napi::Object toObject(Napi::Env env, const WGPULimits &limits) {
   const auto set = [&](const char *name, std::uint64_t value) {
     object.Set(name, Napi::Number::New(env, static_cast<double>(value)));
   };
-  set("alignment", limits.minStorageBufferOffsetAlignment);
+  set("alignment", std::max(limits.minStorageBufferOffsetAlignment, limits.minUniformBufferOffsetAlignment));
   set("memoryBytes", limits.maxBufferSize);
   set("bindingBytes", limits.maxStorageBufferBindingSize);
   set("bindings", std::min(limits.maxStorageBuffersPerShaderStage, limits.maxBindingsPerBindGroup));
@@ -85,12 +86,16 @@ std::optional<std::vector<KernelText>> readKernels(Napi::Value value) {
     const Napi::Value item = list.Get(i);
     if (!item.IsObject()) return std::nullopt;
     const auto object = item.As<Napi::Object>();
-    const Napi::Value name = object.Get("name"), text = object.Get("text"), writes = object.Get("writes");
-    if (!name.IsString() || !text.IsString() || !writes.IsArray()) return std::nullopt;
+    const Napi::Value name = object.Get("name"), text = object.Get("text"), uses = object.Get("uses");
+    if (!name.IsString() || !text.IsString() || !uses.IsArray()) return std::nullopt;
     kernels[i].name = name.As<Napi::String>();
     kernels[i].text = text.As<Napi::String>();
-    const auto flags = writes.As<Napi::Array>();
-    for (std::uint32_t j = 0; j < flags.Length(); j++) kernels[i].writes.push_back(flags.Get(j).ToBoolean());
+    const auto numbers = uses.As<Napi::Array>();
+    for (std::uint32_t j = 0; j < numbers.Length(); j++) {
+      const auto use = countOf(numbers.Get(j));
+      if (!use || *use > static_cast<std::size_t>(BindingUse::uniform)) return std::nullopt;
+      kernels[i].bindings.push_back(static_cast<BindingUse>(*use));
+    }
   }
   return kernels;
 }
@@ -293,7 +298,7 @@ Napi::Value WgpuBinding::readSync(const Napi::CallbackInfo &info) {
 
 Napi::Value WgpuBinding::load(const Napi::CallbackInfo &info) {
   auto kernels = readKernels(info[0]);
-  if (!device_ || !kernels) return refuse(info.Env(), malformed("load(kernels) takes a list of { name, text, writes }, on an open device"));
+  if (!device_ || !kernels) return refuse(info.Env(), malformed("load(kernels) takes a list of { name, text, uses }, on an open device"));
   auto module = std::make_shared<Module>();
   const auto work = [engine = engine_, module, list = std::move(*kernels)]() -> Result<long> {
     for (std::size_t i = 0; i < list.size(); i++) {

@@ -98,9 +98,9 @@ async function webGpu(): Promise<ConformanceMachine> {
   return { parallel: 1, compile, close: () => device.close() };
 }
 
-/** Memory of whole words, as devices copy it. */
+/** Memory of whole vectors, as devices bind it. */
 function padded(bytes: number): Uint8Array {
-  return new Uint8Array(Math.max(4, Math.ceil(bytes / 4) * 4));
+  return new Uint8Array(Math.max(16, Math.ceil(bytes / 16) * 16));
 }
 
 function runOnDevice(

@@ -1,7 +1,7 @@
 /**
  * How loop IR's arrays lie in a module: the element type they are declared with, and the text that reads and writes them.
- * Memory is words of 32 bits: integers of every width and bools are `i32`. An array that only whole vectors are read from
- * is declared as one of vectors; a data set keeps its bytes and is read by shift and mask; buffers of several types that
+ * Memory is words of 32 bits: integers of every width and bools are `i32`. An array that mostly whole vectors are read
+ * from is declared as one of vectors, whose lanes can be read alone; a data set keeps its bytes and is read by shift and mask; buffers of several types that
  * share a binding are `u32`.
  */
 import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
@@ -25,10 +25,6 @@ export type ArrayView = {
   readonly offset: number;
   /** Bits of an element, where several share a word. */
   readonly bits?: 8 | 16;
-  /** Whether elements are lanes of vectors: the uniform address space holds no arrays of scalars. */
-  readonly scattered?: boolean;
-  /** Whether only whole vectors are read from elements that share a word. */
-  readonly whole?: boolean;
 };
 
 /** How memory holds a value of an element type. */
@@ -44,7 +40,7 @@ export function elementOf(dtype: DType, vectors: boolean, where: string): Elemen
 
 /** Whether the elements of an array are vectors. */
 export function holdsVectors(view: ArrayView): boolean {
-  return view.scattered !== true && (view.element === "vec4<f32>" || view.element === "vec4<i32>");
+  return view.element === "vec4<f32>" || view.element === "vec4<i32>";
 }
 
 /** An index as text that may stand in a sum, and its value if it is constant. */
@@ -56,11 +52,11 @@ export function place(view: ArrayView, index: Index, lane: number): Fragment {
   // An index that is constant and outside stands behind a condition that is never met; as text it would be an error.
   if (index.value !== undefined) {
     const word = Math.max(0, index.value) + constant;
-    return view.scattered === true
+    return holdsVectors(view)
       ? code`${view.name}[${Math.floor(word / 4)}][${word % 4}]`
       : code`${view.name}[${integerLiteral(word)}]`;
   }
-  if (view.scattered === true) {
+  if (holdsVectors(view)) {
     const word = constant === 0 ? bracketed(index.text) : code`(${index.text} + ${constant})`;
     return code`${view.name}[${word} >> 2u][${word} & 3]`;
   }

@@ -8,12 +8,13 @@ import { fail } from "../../../ir/diagnostic/diagnostic.ts";
 import { malformedProgram, workgroupTooLarge } from "../../../ir/diagnostic/messages.ts";
 import type { Kernel, Stmt } from "../../../ir/loop/loop.ts";
 import type { Launch, PlannedEntry, PlannedProgram } from "../../../ir/program.ts";
-import { at } from "../../../ir/type.ts";
 import { code, comment, identifier, SourceWriter } from "../../source-writer.ts";
-import { allStatements, vectorArrays } from "./access.ts";
+import { accessesOf, allStatements } from "./access.ts";
 import { elementOf, type ArrayView } from "./array.ts";
 import { bindLaunch, type BoundLaunch, type WgslAccess, type WgslBinding } from "./bindings.ts";
+import { foldBody } from "./fold.ts";
 import { wgslLimits } from "./limits.ts";
+import { orderingBarriers } from "./barrier.ts";
 import { declareBindings } from "./declare.ts";
 import { wgslName } from "./spelling.ts";
 import { arrayType, writeBody } from "./statement.ts";
@@ -84,19 +85,19 @@ function freshName(kernel: string, names: Set<string>): string {
 function emitKernel(kernel: Kernel, bound: BoundLaunch, name: string): WgslKernel {
   const { threads = 1 } = kernel;
   checkLimit(kernel, "threads", threads, wgslLimits.threads);
-  const vectors = vectorArrays(kernel);
-  const { lines, arrays } = declareBindings(kernel, bound, vectors);
-  const shared = sharedArrays(kernel, vectors);
+  const body = foldBody(kernel.body);
+  const { vectors, whole } = accessesOf(kernel, body);
+  const { lines, arrays } = declareBindings(kernel, body, bound, vectors);
+  const shared = sharedArrays(body, vectors);
   const sharedBytes = [...shared.keys()].reduce((sum, stmt) => sum + stmt.size * 4, 0);
   checkLimit(kernel, "bytes of shared arrays", sharedBytes, wgslLimits.sharedBytes);
   const support = new Support();
-  const body = new SourceWriter();
+  const inner = new SourceWriter();
   const wide = kernel.tasks > wgslLimits.groups;
   const task = wide ? code`kiln_task` : code`i32(kiln_group.x)`;
-  const barriers = [code`workgroupBarrier();`];
-  if (mixes(kernel, bound)) barriers.push(code`storageBarrier();`);
-  body.indented(() =>
-    writeBody(kernel.body, { arrays, vectors, shared, barriers, task, writer: body, support, names: { next: 0 } }),
+  const ordering = orderingBarriers(kernel, body, bound);
+  inner.indented(() =>
+    writeBody(body, { arrays, vectors, whole, shared, ordering, task, writer: inner, support, names: { next: 0 } }),
   );
   const writer = new SourceWriter();
   writer.line(comment(kernel.doc));
@@ -121,7 +122,7 @@ function emitKernel(kernel: Kernel, bound: BoundLaunch, name: string): WgslKerne
     }
     if (threads > 1) writer.line(code`let thread: i32 = i32(kiln_thread);`);
   });
-  const text = `${writer.toString()}${body.toString()}}\n`;
+  const text = `${writer.toString()}${inner.toString()}}\n`;
   return { name, text, threads, sharedBytes, bindings: bound.accesses };
 }
 
@@ -129,22 +130,12 @@ function checkLimit(kernel: Kernel, what: string, got: number, limit: number): v
   if (got > limit) throw fail(workgroupTooLarge(kernel.name, what, got, limit));
 }
 
-/** Whether a binding is read and written, so that a barrier must order its memory too. */
-function mixes(kernel: Kernel, bound: BoundLaunch): boolean {
-  return bound.accesses.some((_, binding) => {
-    const members = kernel.buffers.filter((_param, index) => at(bound.places, index).binding === binding);
-    const reads = members.some(({ access }) => access !== "write");
-    const writes = members.some(({ access }) => access !== "read");
-    return reads && writes;
-  });
-}
-
 type SharedStmt = Extract<Stmt, { kind: "shared" }>;
 
 /** The shared arrays of a kernel; those of a name that another one has already are numbered. */
-function sharedArrays(kernel: Kernel, vectors: ReadonlySet<string>): ReadonlyMap<SharedStmt, ArrayView> {
+function sharedArrays(body: readonly Stmt[], vectors: ReadonlySet<string>): ReadonlyMap<SharedStmt, ArrayView> {
   const found = new Map<SharedStmt, ArrayView>();
-  for (const stmt of allStatements(kernel.body)) {
+  for (const stmt of allStatements(body)) {
     if (stmt.kind !== "shared") continue;
     const before = [...found.keys()].filter(({ name }) => name === stmt.name).length;
     const name = before === 0 ? wgslName(stmt.name) : identifier(`kiln_${stmt.name}_${before}`);

@@ -1,7 +1,7 @@
 // 24 random bits for each element
 // tasks 3, threads 32, floating-point operations 0
 
-@group(0) @binding(0) var<storage, read> key: array<i32>;
+@group(0) @binding(0) var<uniform> key: array<vec4<i32>, 1>;
 @group(0) @binding(1) var<storage, read_write> y: array<i32>;
 
 fn kiln_multiply_high(x: u32, y: u32) -> u32 {
@@ -31,5 +31,5 @@ fn kiln_k_counters(@builtin(workgroup_id) kiln_group: vec3<u32>, @builtin(local_
   let thread: i32 = i32(kiln_thread);
   let task: i32 = i32(kiln_group.x);
   let i: i32 = task * 32 + thread;
-  y[i] = kiln_random_bits(vec4<u32>(bitcast<u32>(key[0]), bitcast<u32>(key[1]), bitcast<u32>(key[2]), bitcast<u32>(key[3])), 7u, i);
+  y[i] = kiln_random_bits(vec4<u32>(bitcast<u32>(key[0][0]), bitcast<u32>(key[0][1]), bitcast<u32>(key[0][2]), bitcast<u32>(key[0][3])), 7u, i);
 }

@@ -9,7 +9,6 @@ fn kiln_k_turn_around(@builtin(workgroup_id) kiln_group: vec3<u32>, @builtin(loc
   let task: i32 = i32(kiln_group.x);
   let i: i32 = task * 64 + thread;
   let mirrored: f32 = x[task * 64 + (63 - thread)];
-  workgroupBarrier();
   storageBarrier();
   x[i] = mirrored;
 }

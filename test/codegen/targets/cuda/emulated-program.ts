@@ -43,13 +43,13 @@ export type EmulatedProgram = {
    * Runs an entry, by its label, on its buffers (the bytes of each, changed in place). Throws an `EmulationError` that
    * says what a kernel did wrong.
    */
-  run(entry: string, buffers: readonly Uint8Array[], options?: RunOptions): void;
+  readonly run: (entry: string, buffers: readonly Uint8Array[], options?: RunOptions) => void;
   /** Runs launches of one's own on buffers. */
-  launch(launches: readonly CudaLaunch[], buffers: readonly Uint8Array[], options?: RunOptions): void;
+  readonly launch: (launches: readonly CudaLaunch[], buffers: readonly Uint8Array[], options?: RunOptions) => void;
 };
 
 /** Programs compiled together; `close` removes what was compiled. */
-export type EmulatedPrograms = { readonly programs: readonly EmulatedProgram[]; close(): void };
+export type EmulatedPrograms = { readonly programs: readonly EmulatedProgram[]; readonly close: () => void };
 
 /** A kernel did what it may not. */
 export class EmulationError extends Error {}

@@ -12,6 +12,11 @@ import { at } from "../../../../ir/type.ts";
 import type { GpuDevice, GpuMemory } from "../../../../runtime/gpu/device.ts";
 import { openWgpu } from "../../../../runtime/gpu/wgpu.ts";
 
+/** Buffers that are bound as uniform are named by their role. */
+function uniform(name: string): name is "key" | "indices" {
+  return name === "key" || name === "indices";
+}
+
 /** An entry that launches a kernel once, with each of its buffers in a buffer of its own. */
 export function soleLaunch(kernels: readonly Kernel[], kernel: number): PlannedEntry {
   const { name, buffers } = at(kernels, kernel);
@@ -20,7 +25,7 @@ export function soleLaunch(kernels: readonly Kernel[], kernel: number): PlannedE
     batch: 0,
     arenaBytes: 0,
     buffers: buffers.map((buffer) => ({
-      role: buffer.size === unboundedSize ? "dataset" : "input",
+      role: buffer.size === unboundedSize ? "dataset" : uniform(buffer.name) ? buffer.name : "input",
       name: buffer.name,
       dtype: buffer.dtype,
       stored: buffer.dtype,
@@ -87,7 +92,8 @@ function arrayOf(buffers: Readonly<Record<string, LoopArray>>, name: string): Lo
 /** Memory that holds an array as WGSL kernels see it: data sets as bytes, everything else as words. */
 function upload(device: GpuDevice, array: LoopArray, asBytes: boolean): GpuMemory {
   const words = asBytes || array instanceof Float32Array ? array : Int32Array.from(array, Number);
-  const memory = device.allocate(Math.max(4, words.byteLength));
+  // A uniform binding is whole vectors of four words.
+  const memory = device.allocate(Math.ceil(Math.max(4, words.byteLength) / 16) * 16);
   const bytes = new Uint8Array(memory.bytes);
   bytes.set(new Uint8Array(words.buffer, words.byteOffset, words.byteLength));
   device.write(memory, 0, bytes);

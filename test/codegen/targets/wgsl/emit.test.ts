@@ -21,7 +21,7 @@ import { failsWith } from "../../../fails-with.ts";
 import { expectGolden } from "../../../golden-text.ts";
 import { checkedGather, elementwiseChain, param, rowSoftmax, tasksLoop } from "../../../ir/loop/sample-kernels.ts";
 import { emitKernels } from "./device.ts";
-import { bytes, counters, manyBuffers, manyTasks, sharedSum, turnAround } from "./gpu-kernels.ts";
+import { bytes, counters, manyBuffers, manyTasks, readBothWays, sharedSum, turnAround } from "./gpu-kernels.ts";
 
 const buffer = (role: PlannedBuffer["role"], name: string, size: number): PlannedBuffer => ({
   role,
@@ -79,7 +79,7 @@ const scalars: Arg = { buffer: 3, offset: 0 };
 describe("WGSL emitter", () => {
   it("writes the golden text of small kernels", () => {
     const kernels = [elementwiseChain(), rowSoftmax(), checkedGather(), sharedSum(), turnAround(), counters(), bytes()];
-    const { kernels: modules } = emitKernels([...kernels, manyTasks()]);
+    const { kernels: modules } = emitKernels([...kernels, manyTasks(), readBothWays()]);
     for (const { name, text } of modules) expectGolden(`test/golden/wgsl/${name.replace(/^kiln_k_/, "")}.wgsl`, text);
   });
 

@@ -15,6 +15,7 @@ import {
   randomBits,
   scalar,
   shared,
+  splat,
   store,
   unboundedSize,
   variable,
@@ -23,6 +24,7 @@ import {
   type Stmt,
   type ValueType,
 } from "../../../../ir/loop/loop.ts";
+import type { ScalarOp } from "../../../../ir/loop/scalar.ts";
 import { param, tasksLoop } from "../../../ir/loop/sample-kernels.ts";
 
 const add = (x: Expr, y: Expr): Expr => scalar("add", x, y);
@@ -89,6 +91,63 @@ export function turnAround(blocks = 3): Kernel {
         store("x", variable("i"), variable("mirrored", f32Type)),
       ]),
     ],
+  };
+}
+
+/**
+ * y[row] = product of x[row] and a matrix of 4 columns, by vectors, plus that matrix's element [row, 2] alone: one buffer
+ * read both ways. Two rounds, the second of which adds what the first has left in `y` of another thread.
+ */
+export function readBothWays(rows = 8): Kernel {
+  const vector: ValueType = { dtype: "f32", lanes: 4 };
+  const first = mul(variable("i"), int(4));
+  const other = mul(scalar("sub", int(rows - 1), variable("i")), int(4));
+  return {
+    name: "both_ways",
+    doc: "y = x m + m[row, 2], twice",
+    tasks: 1,
+    threads: rows,
+    flops: rows * rows * 8,
+    buffers: [param("x", "f32", rows * rows), param("m", "f32", rows * 4), param("y", "f32", rows * 4, "readwrite")],
+    body: [
+      tasksLoop([
+        own(rows),
+        loop("round", int(0), int(2), [
+          bind("before", load("y", "f32", other, 4)),
+          barrier(),
+          mutable("sum", variable("before", vector)),
+          loop("k", int(0), int(rows), [
+            bind("scale", load("x", "f32", add(mul(variable("i"), int(rows)), variable("k")))),
+            assign(
+              "sum",
+              scalar(
+                "fma",
+                splat(variable("scale", f32Type), 4),
+                load("m", "f32", mul(variable("k"), int(4)), 4),
+                variable("sum", vector),
+              ),
+            ),
+          ]),
+          bind("alone", load("m", "f32", add(first, int(2)))),
+          store("y", first, add(variable("sum", vector), splat(variable("alone", f32Type), 4))),
+          barrier(),
+        ]),
+      ]),
+    ],
+  };
+}
+
+/** y = op(|acosh(|x| + 1)| + 1): an odd function of an operand whose sign a driver knows. */
+export function knownSign(op: ScalarOp, count = 32): Kernel {
+  const past = (x: Expr): Expr => add(scalar("abs", x), constant("f32", 1));
+  return {
+    name: `known_sign_${op}`,
+    doc: `y = ${op}(|acosh(|x| + 1)| + 1)`,
+    tasks: 1,
+    threads: count,
+    flops: count,
+    buffers: [param("x", "f32", count), param("y", "f32", count, "write")],
+    body: [tasksLoop([store("y", thread, scalar(op, past(scalar("acosh", past(load("x", "f32", thread))))))])],
   };
 }
 

@@ -14,7 +14,17 @@ import {
   vectorLanes,
 } from "../../../ir/loop/sample-kernels.ts";
 import { emitKernels, requireDevice, runOnDevice, soleLaunch } from "./device.ts";
-import { bytes, counters, manyBuffers, manyTasks, oddities, sharedSum, turnAround } from "./gpu-kernels.ts";
+import {
+  bytes,
+  counters,
+  knownSign,
+  manyBuffers,
+  manyTasks,
+  oddities,
+  readBothWays,
+  sharedSum,
+  turnAround,
+} from "./gpu-kernels.ts";
 
 /** Buffers of a kernel with small numbers in them; data sets of 300 elements. */
 function filled(kernel: Kernel): Record<string, LoopArray> {
@@ -47,6 +57,8 @@ const samples: readonly Kernel[] = [
   bytes(),
   manyTasks(),
   oddities(),
+  readBothWays(),
+  ...(["tanh", "erf", "sinh", "asinh", "atan"] as const).map((op) => knownSign(op)),
 ];
 
 function expectClose(kernel: Kernel, got: Record<string, LoopArray>, want: Record<string, LoopArray>): void {
