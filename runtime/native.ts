@@ -3,6 +3,7 @@
  * what it throws becomes a `TargetError` with the call's name and text.
  */
 import { createRequire } from "node:module";
+import { isMainThread } from "node:worker_threads";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { buildAddon } from "./native-build.ts";
@@ -159,6 +160,8 @@ export type NativeAddon = {
   allocate(bytes: number): ArrayBuffer;
   /** The floating-point control register of this thread (MXCSR, FPCR); 0 where there is none. */
   floatMode(): number;
+  /** Ends the threads of all GPU devices of the process, runs of theirs after the steps that are under way. */
+  endThreads(): void;
   /** Opens a program from the bytes of its shared object. */
   readonly NativeProgram: new (image: Uint8Array) => NativeProgram;
   /** A device of wgpu-native, not yet open. */
@@ -188,7 +191,10 @@ async function load(): Promise<NativeAddon> {
   const path = await buildAddon();
   try {
     // The addon's shape is fixed by the sources it was built from, which the file's name is a hash of.
-    return createRequire(import.meta.url)(path) as NativeAddon;
+    const addon = createRequire(import.meta.url)(path) as NativeAddon;
+    // `process.exit` takes drivers down under the threads that use them; workers end their devices themselves.
+    if (isMainThread) process.once("exit", () => addon.endThreads());
+    return addon;
   } catch (error) {
     throw fail(
       messages.addonUnloadable(path, error instanceof Error ? error.message : String(error)),

@@ -28,6 +28,11 @@ extern "C" __global__ void __launch_bounds__(64) total(const float *state, float
   }
   if (i == 0) sum[0] = part[0];
 }
+// to[i] = 3 * to[i] + from[i]
+extern "C" __global__ void __launch_bounds__(32) mix(int *to, const int *from) {
+  int i = blockIdx.x * 32 + threadIdx.x;
+  to[i] = (int)(3u * (unsigned)to[i] + (unsigned)from[i]);
+}
 // state[i] += 1 after everything
 extern "C" __global__ void __launch_bounds__(32) bump(float *state) {
   state[blockIdx.x * 32 + threadIdx.x] += 1;
@@ -40,6 +45,7 @@ export const kernels: readonly GpuKernel[] = [
   { name: "update", text: kernelsText, threads: 32, sharedBytes: 0, bindings: ["readwrite", "read"] },
   { name: "total", text: kernelsText, threads: 64, sharedBytes: 256, bindings: ["read", "readwrite"] },
   { name: "bump", text: kernelsText, threads: 32, sharedBytes: 0, bindings: ["readwrite"] },
+  { name: "mix", text: kernelsText, threads: 32, sharedBytes: 0, bindings: ["readwrite", "read"] },
 ];
 
 /** A binding that all steps share, or that moves by `stride`. */
@@ -52,8 +58,7 @@ export function reference(data: Float32Array, indices: Int32Array, steps: number
   const state = Array.from({ length: 64 }, () => 0);
   const sums: number[] = [];
   for (let step = 0; step < steps; step++) {
-    for (let i = 0; i < 64; i++)
-      state[i] = (state[i] ?? 0) / 2 + (data[indices[step * 64 + i] ?? 0] ?? 0);
+    for (let i = 0; i < 64; i++) state[i] = (state[i] ?? 0) / 2 + (data[indices[step * 64 + i] ?? 0] ?? 0);
     sums.push(state.reduce((sum, value) => sum + value, 0));
     for (let i = 0; i < 64; i++) state[i] = (state[i] ?? 0) + 1;
   }

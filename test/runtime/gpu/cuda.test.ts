@@ -3,11 +3,16 @@
  * driver, no GPU, or one that does not fit. After every test the driver must have nothing to complain about: no bad
  * argument, no handle that was dead, nothing that was not given back.
  */
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { expect } from "chai";
 import { TargetError } from "../../../ir/diagnostic/diagnostic.ts";
 import { describeCuda, openCuda, type CudaDevice } from "../../../runtime/gpu/cuda.ts";
 import type { GpuLaunch, GpuMemory, GpuModule } from "../../../runtime/gpu/device.ts";
+import { at } from "../../../ir/type.ts";
+import { packageRoot } from "../../../runtime/package-root.ts";
 import { failsWith } from "../../fails-with.ts";
 import { failsWithAsync } from "../../fails-with-async.ts";
 import { bind, kernels, kernelsText, reference } from "./cuda-kernels.ts";
@@ -192,6 +197,42 @@ describe("CUDA devices on an emulated driver", function () {
     await device.close();
   });
 
+  it("orders launches whose ranges overlap in part and move apart as one after another", async () => {
+    const words = 2048;
+    const random = generator(5);
+    for (let round = 0; round < 30; round++) {
+      driver.reset({ isDeferred: true, order: "shuffled" });
+      const device = await openCuda();
+      const module = await device.load({ kernels, image });
+      const memories = [device.allocate(4 * words), device.allocate(4 * words)] as const;
+      const model = memories.map(() => Int32Array.from({ length: words }, () => random(2 ** 31)));
+      for (const [i, memory] of memories.entries()) device.write(memory, 0, bytesOf(at(model, i)));
+      // In every other round all bindings move alike.
+      const uses = Array.from({ length: 12 }, () => ({
+        groups: 1 + random(4),
+        to: { memory: random(2), word: random(512), stride: round % 2 === 0 ? 64 : random(3) * 32 },
+        from: { memory: random(2), word: random(512), stride: round % 2 === 0 ? 64 : random(2) * 40 },
+      }));
+      const list = uses.map(({ groups, to, from }) => {
+        const bindings = [to, from].map(({ memory, word, stride }) =>
+          bind(at(memories, memory), 4 * word, 128 * groups, 4 * stride),
+        );
+        return { kernel: 4, groups, bindings };
+      });
+      const sequence = device.sequence(module, list);
+      for (const steps of [11, 9]) {
+        await sequence.run(steps);
+        for (let step = 0; step < steps; step++) for (const use of uses) mix(model, use, step);
+      }
+      for (const [i, memory] of memories.entries()) {
+        const got = new Int32Array(words);
+        device.readSync(memory, 0, bytesOf(got));
+        expect(Array.from(got), `round ${round}, memory ${i}`).to.deep.equal(Array.from(at(model, i)));
+      }
+      await device.close();
+    }
+  });
+
   it("sets no parameters for runs that it has made before", async () => {
     const setting = await open();
     const sequence = setting.device.sequence(setting.module, launches(setting));
@@ -216,7 +257,7 @@ describe("CUDA devices on an emulated driver", function () {
     // What was written is on its way until somebody reads.
     device.readSync(state, 0, new Uint8Array(4));
     const calls = driver.log("call").length;
-    failsWith("K5209", () => device.sequence(module, [launch({ kernel: 4 })]));
+    failsWith("K5209", () => device.sequence(module, [launch({ kernel: 5 })]));
     failsWith("K5209", () => device.sequence(module, [launch({ groups: 0 })]));
     failsWith("K5209", () => device.sequence(module, [launch({ groups: 2 ** 31 })]));
     failsWith("K5209", () => device.sequence(module, [launch({ bindings: [] })]));
@@ -321,6 +362,14 @@ describe("CUDA devices on an emulated driver", function () {
     await device.close();
   });
 
+  it("lets the process end in the middle of a run", () => {
+    const args = ["--input-type=module", "--eval", endInARun()];
+    const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", timeout: 60_000 });
+    expect(stderr).to.equal("");
+    expect(status).to.equal(0);
+    expect(driver.log("call")).to.include("cuGraphLaunch");
+  });
+
   it("is lost after a kernel went wrong, and can be opened again", async () => {
     const setting = await open();
     const sequence = setting.device.sequence(setting.module, launches(setting));
@@ -337,6 +386,50 @@ describe("CUDA devices on an emulated driver", function () {
     await again.device.close();
   });
 });
+
+/** A program that ends in the middle of a run, without closing the device. */
+function endInARun(): string {
+  const built = (path: string): string => JSON.stringify(pathToFileURL(join(packageRoot(), "dist", path)).href);
+  return `
+    import { kernels, kernelsText, bind } from ${built("test/runtime/gpu/cuda-kernels.js")};
+    import { emulatedImage } from ${built("test/runtime/gpu/emulated-driver.js")};
+    import { openCuda } from ${built("runtime/gpu/cuda.js")};
+    const device = await openCuda();
+    const module = await device.load({ kernels, image: emulatedImage(kernelsText) });
+    const state = device.allocate(256);
+    const sequence = device.sequence(module, [{ kernel: 3, groups: 2, bindings: [bind(state, 0, 256)] }]);
+    for (let i = 0; i < 3; i++) void sequence.run(1e9);
+    device.write(state, 0, new Uint8Array(256));
+    void device.read(state, 0, new Uint8Array(256));
+    setTimeout(() => process.exit(0), 20);`;
+}
+
+type Place = { readonly memory: number; readonly word: number; readonly stride: number };
+
+/** What a launch of the kernel `mix` does in a step. */
+function mix(
+  memories: readonly Int32Array[],
+  { groups, to, from }: { readonly groups: number; readonly to: Place; readonly from: Place },
+  step: number,
+): void {
+  const target = at(memories, to.memory);
+  for (let i = 0; i < 32 * groups; i++) {
+    const place = to.word + step * to.stride + i;
+    const value = at(memories, from.memory)[from.word + step * from.stride + i] ?? NaN;
+    target[place] = Math.imul(3, target[place] ?? NaN) + value;
+  }
+}
+
+/** Whole numbers below a limit, in an order that looks random (xorshift). */
+function generator(seed: number): (limit: number) => number {
+  let state = seed;
+  return (limit) => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) % limit;
+  };
+}
 
 function at0() {
   const [first] = kernels;
