@@ -120,31 +120,20 @@ function describeLoader(name: string, loader: DataLoader, collected: Collected):
 
 function describeSampler(name: string, sampler: Sampler | undefined, collected: Collected): PageSampler {
   // Only the library's own: a subclass may iterate in any way.
-  switch (sampler?.constructor) {
-    case SequentialSampler:
-      return { kind: "sequential" };
-    case RandomSampler:
-      if (!(sampler instanceof RandomSampler)) break;
-      return {
-        kind: "random",
-        replacement: sampler.replacement,
-        samples: sampler.length,
-        generator: collected.generator(sampler.generator),
-      };
-    case SubsetRandomSampler: {
-      if (!(sampler instanceof SubsetRandomSampler)) break;
-      const indices = collected.array(Int32Array.from(sampler.indices), "i32", [sampler.indices.length]);
-      return { kind: "subset", indices, generator: collected.generator(sampler.generator) };
-    }
-    case WeightedRandomSampler:
-      if (!(sampler instanceof WeightedRandomSampler)) break;
-      return {
-        kind: "weighted",
-        weights: collected.array(sampler.weights, "f64", [sampler.weights.length]),
-        replacement: sampler.replacement,
-        samples: sampler.numSamples,
-        generator: collected.generator(sampler.generator),
-      };
+  const kind = sampler?.constructor;
+  if (kind === SequentialSampler) return { kind: "sequential" };
+  if (kind === RandomSampler && sampler instanceof RandomSampler) {
+    const generator = collected.generator(sampler.generator);
+    return { kind: "random", replacement: sampler.replacement, samples: sampler.length, generator };
   }
-  throw fail(messages.pageSamplerUnknown(name, sampler?.constructor.name ?? "batches of the user's own"));
+  if (kind === SubsetRandomSampler && sampler instanceof SubsetRandomSampler) {
+    const indices = collected.array(Int32Array.from(sampler.indices), "i32", [sampler.indices.length]);
+    return { kind: "subset", indices, generator: collected.generator(sampler.generator) };
+  }
+  if (kind === WeightedRandomSampler && sampler instanceof WeightedRandomSampler) {
+    const weights = collected.array(sampler.weights, "f64", [sampler.weights.length]);
+    const { replacement, numSamples: samples } = sampler;
+    return { kind: "weighted", weights, replacement, samples, generator: collected.generator(sampler.generator) };
+  }
+  throw fail(messages.pageSamplerUnknown(name, kind?.name ?? "batches of the user's own"));
 }

@@ -13,6 +13,9 @@ export type CurveData = {
   readonly lastStep: number;
 };
 
+/** Most epochs whose ends are marked. */
+const mostEpochs = 40;
+
 const space = { left: 52, right: 18, top: 14, bottom: 34 };
 const svg = "http://www.w3.org/2000/svg";
 
@@ -63,8 +66,12 @@ export class Curve {
     }
     for (const tick of ticks(steps, width < 520 ? 3 : 6))
       parts.push(label("tick middle", x(tick), bottom + 20, tick.toLocaleString("en")));
-    for (let end = stepsPerEpoch; end < steps && steps / stepsPerEpoch <= 40; end += stepsPerEpoch)
-      parts.push(element("line", { class: "epoch", x1: x(end), x2: x(end), y1: space.top, y2: bottom }));
+    const epochs = Math.ceil(steps / stepsPerEpoch);
+    // More of them than a reader could count would be a hatching.
+    for (let epoch = 1; epoch < epochs && epochs <= mostEpochs; epoch++) {
+      const end = x(epoch * stepsPerEpoch);
+      parts.push(element("line", { class: "epoch", x1: end, x2: end, y1: space.top, y2: bottom }));
+    }
     const place = (loss: number, i: number): string => `${x((i + 0.5) * stride).toFixed(1)} ${y(loss).toFixed(1)}`;
     if (points.length > 0) {
       parts.push(element("path", { class: "raw", d: `M${points.map(place).join("L")}` }));
@@ -102,14 +109,15 @@ export class Curve {
   }
 }
 
-/** A running mean that leans on its last values, without the lag of a plain one at the start. */
+/** Means over a window around each point, which narrows towards the first one, where losses fall fastest. */
 function smoothed(points: readonly number[]): number[] {
-  const keep = 1 - 1 / Math.min(40, Math.max(1, points.length / 12));
-  let [sum, weight] = [0, 0];
-  return points.map((point) => {
-    sum = keep * sum + point;
-    weight = keep * weight + 1;
-    return sum / weight;
+  const reach = Math.min(24, Math.floor(points.length / 8));
+  const sums = [0];
+  for (const point of points) sums.push((sums.at(-1) ?? 0) + point);
+  return points.map((_, i) => {
+    const left = Math.max(0, i - reach);
+    const right = Math.min(points.length, i + Math.min(reach, i) + 1);
+    return ((sums[right] ?? 0) - (sums[left] ?? 0)) / (right - left);
   });
 }
 
@@ -143,7 +151,7 @@ function decimal(value: number): string {
 function element(name: string, attributes: Readonly<Record<string, string | number>>): SVGElement {
   const made = document.createElementNS(svg, name);
   for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
-  return made as SVGElement; // of the namespace just named
+  return made;
 }
 
 function label(kind: string, x: number, y: number, text: string): SVGElement {

@@ -121,6 +121,7 @@ class Controls {
     if (settings === undefined) return;
     note("As .safetensors, for PyTorch and for kiln.");
     await this.#trainer.reset(settings);
+    byId("trouble").hidden = true;
     await this.#view.showSamples(false);
   }
 

@@ -14,7 +14,7 @@ const phases: Readonly<Record<Phase, string>> = {
 };
 
 /** Samples that are shown. */
-const shownSamples = 32;
+const shownSamples = 24;
 
 /** The view of a trainer. */
 export class View {
@@ -61,18 +61,19 @@ export class View {
   async predict(): Promise<void> {
     const samples = this.#samples;
     if (samples === undefined) return;
-    const { totalSteps, program } = this.#trainer;
+    const { totalSteps, program, scores } = this.#trainer;
     this.#predicted = totalSteps;
+    // Wrong answers of a network that has learned nothing are no mistakes.
+    const isUntrained = totalSteps === 0 && scores.length === 0;
     const predictions = await predict(program, samples);
     if (samples !== this.#samples) return;
-    byId("samples").replaceChildren(...samples.numbers.map((_, i) => tile(samples, i, predictions[i])));
+    byId("samples").replaceChildren(...samples.numbers.map((_, i) => tile(samples, i, predictions[i], isUntrained)));
     const right = predictions.filter(({ label }, i) => label === samples.labels[i]).length;
-    const untrained = totalSteps === 0 ? "before any training, " : "";
     write(
       "samples-note",
       predictionEntry(program) === undefined
         ? "Give the model a predictStep, and its predictions stand here."
-        : `${untrained}${right} of ${predictions.length} right`,
+        : `${right} of ${predictions.length} right${isUntrained ? " before any training, by chance" : ""}`,
     );
   }
 
@@ -92,13 +93,15 @@ export class View {
     if (trainer.scores.length !== this.#scores) this.#drawScores();
     byId("curve-empty").hidden = history.points.length > 0;
     const all = settings.epochs * stepsPerEpoch;
-    this.#curve.show({ points: history.points, stride: history.stride, stepsPerEpoch, lastStep: all });
+    // The axis grows with the epochs; a training that is far longer than what is done would be a line at its left end.
+    const lastStep = Math.max(1, Math.ceil(trainer.totalSteps / stepsPerEpoch)) * stepsPerEpoch;
+    this.#curve.show({ points: history.points, stride: history.stride, stepsPerEpoch, lastStep });
     progressById("progress").value = all === 0 ? 0 : Math.min(1, trainer.totalSteps / all);
     document.title = `${phase === "training" ? `${percent(trainer.totalSteps / all, 0)} ` : ""}${trainer.program.manifest.name} · Kiln`;
   }
 
   #drawFigures(): void {
-    const { history, epoch, settings, steps, stepsPerEpoch, pace, scores } = this.#trainer;
+    const { history, epoch, settings, steps, totalSteps, stepsPerEpoch, pace, scores } = this.#trainer;
     const recent = history.points.slice(-Math.max(1, Math.ceil(100 / history.stride)));
     const mean = recent.reduce((sum, value) => sum + value, 0) / recent.length;
     writeValue("loss", recent.length === 0 ? "–" : mean.toFixed(4));
@@ -107,7 +110,8 @@ export class View {
       recent.length === 0 ? "\u00a0" : `mean of ${Math.min(history.points.length * history.stride, 100)} steps`,
     );
     writeValue("epoch", String(Math.min(epoch, settings.epochs)), `of ${settings.epochs}`);
-    write("step", `step ${grouped(steps)} of ${grouped(stepsPerEpoch)}`);
+    const isOver = epoch > settings.epochs;
+    write("step", isOver ? `${grouped(totalSteps)} steps` : `step ${grouped(steps)} of ${grouped(stepsPerEpoch)}`);
     writeValue("speed", pace.samples === 0 ? "–" : grouped(round(pace.samples)), pace.samples === 0 ? "" : "samples/s");
     write("speed-more", pace.steps === 0 ? "\u00a0" : `${grouped(round(pace.steps))} steps/s`);
     const last = scores.at(-1);
@@ -133,6 +137,12 @@ export class View {
     buttonById("download").disabled = isRunning;
     inputById("upload").disabled = isRunning;
     byId("upload-label").toggleAttribute("aria-disabled", isRunning);
+    write(
+      "settings-hint",
+      phase === "finished"
+        ? "Raise the epochs to go on."
+        : "The same seed gives the same training as on the command line.",
+    );
     inputById("seed").disabled = totalSteps > 0 || isRunning;
     inputById("rate").disabled = (totalSteps > 0 || isRunning) && !isRateFree;
     buttonById("others").disabled = isRunning;
@@ -167,7 +177,7 @@ function scoreOf({ results, samples }: Scored): { name: string; value: string; u
 }
 
 /** A sample's picture, what the network says of it, and its label where that is another. */
-function tile(samples: Samples, index: number, prediction: Prediction | undefined): HTMLElement {
+function tile(samples: Samples, index: number, prediction: Prediction | undefined, isUntrained: boolean): HTMLElement {
   const picture = samples.pictures[index];
   const label = samples.labels[index];
   const figure = make("figure", "", "sample");
@@ -177,8 +187,8 @@ function tile(samples: Samples, index: number, prediction: Prediction | undefine
     canvas.getContext("2d")?.putImageData(picture, 0, 0);
   }
   const isWrong = prediction !== undefined && label !== undefined && prediction.label !== label;
-  figure.classList.toggle("wrong", isWrong);
-  figure.classList.toggle("unknown", prediction === undefined);
+  figure.classList.toggle("wrong", isWrong && !isUntrained);
+  figure.classList.toggle("unknown", prediction === undefined || isUntrained);
   const caption = make("figcaption", String(prediction?.label ?? label ?? ""));
   const confidence = prediction?.confidence;
   const note = isWrong ? `is ${label}` : confidence === undefined ? "" : percent(confidence, 0);
