@@ -11,9 +11,9 @@ export async function saveWeights(program: LoadedProgram): Promise<Blob> {
   const tensors = new Map(
     [...program.stateDict()].map(([name, { dtype, shape, data }]) => [name, { dtype, shape, bytes: bytesOf(data) }]),
   );
+  // Without `kiln`, which would say that it is a checkpoint to resume from.
   const metadata = new Map([
     ["format", "pt"],
-    ["kiln", program.manifest.kiln],
     ["program", program.manifest.name],
   ]);
   // A typed array here never lies in shared memory.
