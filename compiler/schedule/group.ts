@@ -54,11 +54,7 @@ export function keptAxes(group: Pick<Group, "shape" | "axes">): number[] {
  * Partitions the heavy nodes of a graph and the `required` stored ones into groups. Values in `apart` join none that there
  * is.
  */
-export function formGroups(
-  graph: Graph,
-  required: ReadonlySet<Node>,
-  apart: ReadonlySet<Node> = new Set(),
-): Grouping {
+export function formGroups(graph: Graph, required: ReadonlySet<Node>, apart: ReadonlySet<Node> = new Set()): Grouping {
   const state: State = { groups: [], owner: new Map(), stored: new Set(required), rowReaders: new Map(), apart };
   for (const node of graph.nodes) {
     if (isReduction(node)) placeReduction(state, node);

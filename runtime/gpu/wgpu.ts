@@ -155,7 +155,7 @@ class Sequence extends Owned implements WgpuSequence {
   }
 
   stop(): void {
-    if (!this.isFreed) this.owner.called("stop", (native) => native.stop(this.id));
+    this.owner.halt(this);
   }
 
   private check(steps: number): void {
@@ -276,6 +276,11 @@ class Device implements WgpuDevice {
   /** Remembers to give something back when it is forgotten. */
   track(owned: Owned): void {
     this.forgotten.register(owned, { id: owned.id, bytes: owned.bytes }, owned);
+  }
+
+  /** Ends the runs of a sequence. One that is gone has none. */
+  halt(sequence: Sequence): void {
+    this.native.stop(sequence.id);
   }
 
   /** Gives something back. */

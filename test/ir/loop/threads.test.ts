@@ -151,8 +151,14 @@ describe("matrix tiles", () => {
     const t2 = scalar("mul", t, int(2));
     return {
       a: [
-        ...[a(g, t2), a(g, plus(t2, 1)), a(plus(g, 8), t2), a(plus(g, 8), plus(t2, 1))],
-        ...[a(g, plus(t2, 8)), a(g, plus(t2, 9)), a(plus(g, 8), plus(t2, 8)), a(plus(g, 8), plus(t2, 9))],
+        a(g, t2),
+        a(g, plus(t2, 1)),
+        a(plus(g, 8), t2),
+        a(plus(g, 8), plus(t2, 1)),
+        a(g, plus(t2, 8)),
+        a(g, plus(t2, 9)),
+        a(plus(g, 8), plus(t2, 8)),
+        a(plus(g, 8), plus(t2, 9)),
       ],
       b: [b(t2, g), b(plus(t2, 1), g), b(plus(t2, 8), g), b(plus(t2, 9), g)],
     };

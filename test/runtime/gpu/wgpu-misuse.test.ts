@@ -53,6 +53,10 @@ const tooLarge: Readonly<Record<string, GpuKernel>> = {
   "no threads": { ...copy, threads: 0 },
   "more shared bytes than there are": { ...copy, sharedBytes: 2 ** 30 },
   "more bindings than there are": { ...copy, bindings: Array.from({ length: 1000 }, () => "read" as const) },
+  "more uniform bindings than there are": {
+    ...copy,
+    bindings: ["readwrite", ...Array.from({ length: 100 }, () => "uniform" as const)],
+  },
   "no bindings": { ...copy, bindings: [] },
 };
 
@@ -150,6 +154,14 @@ describe("misuse of a wgpu device", function () {
       ["K5208", { bindings: [whole(memory, { offset: 2 ** 53 }), whole(target)] }],
     ];
     for (const [code, changes] of launches) failsWith(code, () => device.sequence(module, [{ ...good, ...changes }]));
+    const uniform = copy.text.replace("<storage, read> a: array<f32>", "<uniform> a: array<vec4<f32>, 16>");
+    const text = uniform.replace("a[i]", "a[i / 4u][i % 4u]");
+    const small = await device.load({ kernels: [{ ...copy, text, bindings: ["uniform", "readwrite"] }] });
+    const table = device.allocate(131_072);
+    expect(
+      await device.sequence(small, [{ ...good, bindings: [whole(table, { bytes: 65_536 }), whole(target)] }]).run(1),
+    ).to.equal(1);
+    failsWith("K5208", () => device.sequence(small, [{ ...good, bindings: [whole(table), whole(target)] }]));
     const large = device.allocate(device.info.bindingBytes + 256);
     failsWith("K5208", () => device.sequence(module, [{ ...good, bindings: [whole(large), whole(target)] }]));
     large.free();
@@ -226,6 +238,7 @@ describe("misuse of a wgpu device", function () {
     failsWith("K5206", () => sequence.runSync(1));
     await failsWithAsync("K5206", async () => other.load({ kernels: [copy] }));
     await failsWithAsync("K5206", async () => sequence.run(1));
+    sequence.stop();
     for (const each of [some, module, sequence]) each.free();
   });
 });

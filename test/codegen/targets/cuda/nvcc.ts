@@ -28,8 +28,8 @@ export function compileCost(program: CudaProgram, architecture: string): Readonl
   const folder = mkdtempSync(join(tmpdir(), "kiln-nvcc-"));
   try {
     writeFileSync(join(folder, "program.cu"), program.text);
-    // Integer functions ask of unsigned numbers too whether they are below 0.
-    const quiet = "-diag-suppress=186";
+    // Not every kernel needs the number of its block, and integer functions ask of unsigned numbers whether they are below 0.
+    const quiet = "-diag-suppress=177,186";
     const flags = [
       quiet,
       `-arch=${architecture}`,
