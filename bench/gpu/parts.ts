@@ -1,7 +1,13 @@
 /** The parts of the measurement on a GPU. Each gives rows, or throws, which costs no other part anything. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { compileModel } from "../../compiler/compile.ts";
 import { at } from "../../ir/type.ts";
 import type { CudaDevice } from "../../runtime/gpu/cuda.ts";
-import { mnistFolder } from "../ours.ts";
+import { packageRoot } from "../../runtime/package-root.ts";
+import { Program } from "../../runtime/program.ts";
+import { mnistFolder, mnistSteps } from "../ours.ts";
 import { operations, type Operation } from "../workloads/w6.ts";
 import { checkKernels } from "./check.ts";
 import { LoadedEntry } from "./entry.ts";
@@ -39,12 +45,59 @@ export type Bench = {
   readonly peerDevice: string;
 };
 
+/** By how much, relative, a loss may differ after some steps that rounded differently. */
+const lossTolerance = 1e-4;
+
 /** The models, by the names of their workloads. */
 const models = { W1: "mlp", W2: "cnn" } as const;
 
 /** Checks and times every kernel of a model's step, and times the step. */
 export async function modelPart(bench: Bench, workload: keyof typeof models): Promise<readonly Row[]> {
   return programPart(bench, `${workload} kernels`, await buildModel(models[workload]), `${workload} step`);
+}
+
+/**
+ * W1 as a person trains it: the compiled program on the GPU, fed with MNIST. Its first losses must be those of the same
+ * program on the processor; then its steps are timed, losses and all.
+ */
+export async function trainingPart({ device, block }: Bench): Promise<readonly Row[]> {
+  if (device === undefined) throw new Error("there is no GPU to run on");
+  const folder = await mkdtemp(join(tmpdir(), "kiln-bench-"));
+  try {
+    const model = join(packageRoot(), "bench", "models", "mlp.ts");
+    await compileModel(model, { out: folder, targets: ["c", "cuda"] });
+    const losses: (readonly number[])[] = [];
+    let seconds = NaN;
+    for (const name of ["cpu", "cuda"] as const) {
+      const program = await Program.load(folder, {
+        device: name,
+        seed: 0,
+        ...(name === "cuda" ? { gpu: device } : {}),
+      });
+      const train = mnistSteps(program);
+      losses.push(await train(10));
+      if (name === "cuda") seconds = await secondsAStep(train, block);
+      await program.dispose();
+    }
+    const [wanted = [], got = []] = losses;
+    const worst = Math.max(...wanted.map((loss, i) => Math.abs(loss - (got[i] ?? NaN)) / loss));
+    const checked = `losses of ${wanted.length} steps on the processor, ${worst.toExponential(1)}`;
+    const note = "the whole program: batches, losses and all";
+    const row = { part: "training", name: "W1 step", by: "kiln", microseconds: seconds * 1e6, note };
+    return [{ ...row, checked, isRight: worst <= lossTolerance }];
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** Seconds a step of training, over at least five blocks' time. */
+async function secondsAStep(train: (steps: number) => Promise<readonly number[]>, block: number): Promise<number> {
+  await train(1);
+  const begin = performance.now();
+  let steps = 0;
+  do steps += (await train(100)).length;
+  while (performance.now() - begin < 5000 * block);
+  return (performance.now() - begin) / 1000 / steps;
 }
 
 /** The single operations of W6 with a text in their name. */

@@ -7,10 +7,11 @@
  *    the loop-IR interpreter, or, where that takes too long, against the same kernels emulated on the processor.
  * 2. Times each: microseconds, GFLOP/s, GB/s, and percent of the roofline that the driver's figures give. A kernel is run
  *    over and over on the same memory, so small ones have theirs in the cache.
- * 3. Times the steps as CUDA graphs, and PyTorch's: eager, compiled, and captured in a CUDA graph.
+ * 3. Trains W1 as a person does: its losses must be those on the processor.
+ * 4. Times the steps as CUDA graphs, and PyTorch's: eager, compiled, and captured in a CUDA graph.
  *
  * Prints a table, and with --out writes the same as JSON. A part that cannot run says why, and the rest goes on. Exit code 1
- * if a kernel is wrong, 3 if there is no GPU. Options: --only LIST (W1, W2, operations, peers), --case TEXT (operations with
+ * if a kernel is wrong, 3 if there is no GPU. Options: --only LIST (W1, W2, training, operations, peers), --case TEXT (operations with
  * this in their name), --seconds S (of a block, 0.1 if left out), --peer-device cpu (to try the peers without a GPU).
  */
 import { existsSync } from "node:fs";
@@ -21,7 +22,16 @@ import { packageRoot } from "../../runtime/package-root.ts";
 import { parseCommandLine, type CommandSpec } from "../../runtime/training/option-table.ts";
 import { runMain } from "../main.ts";
 import { printTable } from "../table.ts";
-import { chosenOperations, modelPart, operationsPart, peersPart, reasonOf, type Bench, type Row } from "./parts.ts";
+import {
+  chosenOperations,
+  modelPart,
+  operationsPart,
+  peersPart,
+  reasonOf,
+  trainingPart,
+  type Bench,
+  type Row,
+} from "./parts.ts";
 import { peaksOf } from "./roofline.ts";
 
 const spec = {
@@ -29,7 +39,7 @@ const spec = {
   doc: "Checks and times compiled programs on an NVIDIA GPU, beside PyTorch.",
   arguments: [],
   options: {
-    only: { kind: "text", value: "list", doc: "parts to run, of W1, W2, operations, peers; all if left out" },
+    only: { kind: "text", value: "list", doc: "parts to run, of W1, W2, training, operations, peers; all if left out" },
     case: { kind: "text", value: "text", doc: "only operations with this text in their name" },
     seconds: { kind: "text", value: "s", doc: "seconds of a block of measuring; 0.1 if left out" },
     out: { kind: "text", value: "file", doc: "writes the result as JSON, too" },
@@ -40,7 +50,7 @@ const spec = {
 await runMain(async (words) => {
   const parsed = parseCommandLine(spec, words);
   if (parsed.kind === "help") return void process.stdout.write(parsed.text);
-  const { only = "W1,W2,operations,peers", seconds = "0.1", out } = parsed.options;
+  const { only = "W1,W2,training,operations,peers", seconds = "0.1", out } = parsed.options;
   const opened = await open();
   const bench: Bench = {
     device: opened.device,
@@ -52,6 +62,7 @@ await runMain(async (words) => {
   const parts: Readonly<Record<string, (bench: Bench) => Promise<readonly Row[]>>> = {
     W1: async (bench) => modelPart(bench, "W1"),
     W2: async (bench) => modelPart(bench, "W2"),
+    training: trainingPart,
     operations: async (bench) => operationsPart(bench, chosenOperations(parsed.options.case ?? "")),
     peers: peersPart,
   };

@@ -44,7 +44,7 @@ describe("bench on a GPU", function () {
 
   it("checks and times kernels and steps, and goes on after what cannot run", () => {
     driver.reset({ memory: 2 ** 32 });
-    const { rows, status } = run("--only", "nonsense,operations,W1,peers", "--case", "matmul 64x784x128");
+    const { rows, status } = run("--only", "nonsense,operations,W1,training,peers", "--case", "matmul 64x784x128");
     expect(status).to.equal(0);
     expect(rows.find(({ part }) => part === "nonsense")?.note).to.contain("no such part");
     const kernels = rows.filter(({ checked }) => checked !== undefined);
@@ -55,6 +55,7 @@ describe("bench on a GPU", function () {
     }
     const steps = rows.filter(({ part }) => part === "steps").map(({ name }) => name);
     expect(steps).to.include.members(["W1 step", "matmul 64x784x128"]);
+    expect(rows.find(({ part }) => part === "training")?.isRight).to.equal(true);
     expect(driver.complaints()).to.deep.equal([]);
   });
 
