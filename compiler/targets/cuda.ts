@@ -1,7 +1,4 @@
-/**
- * The CUDA target: one source of all kernels, and the fat binary that `nvcc` makes of it where that is installed; without
- * it the source is compiled when it is loaded.
- */
+/** The CUDA target: one source of all kernels, and what `nvcc` makes of it; without `nvcc` it is compiled when it is loaded. */
 import { emitCuda } from "../../codegen/targets/cuda/emit.ts";
 import { cudaMachine } from "../../codegen/targets/cuda/limits.ts";
 import { at } from "../../ir/type.ts";
@@ -12,8 +9,8 @@ import type { Target } from "./target.ts";
 /** Path of the source of all kernels in an artifact. */
 const sourcePath = "kernels/cuda/kernels.cu";
 
-/** Path of the fat binary in an artifact. */
-const imagePath = "program.fatbin";
+/** Path of the fat binary. */
+const imagePath = "kernels/cuda/kernels.fatbin";
 
 /** The CUDA target. */
 export const cuda: Target = {
@@ -22,7 +19,7 @@ export const cuda: Target = {
   machine: () => Promise.resolve(cudaMachine),
   build: async ({ traced, plan }, _options, time) => {
     const { text, kernels, entries: emitted } = await time("emit cuda", () => emitCuda(plan.program));
-    const compiled = await time("nvcc", () => buildCuda(text));
+    const built = await time("compile cuda", () => buildCuda(text));
     const entries = manifestEntries(plan).map((entry, i) => ({
       ...entry,
       launches: at(emitted, i).launches.map(({ kernel, groups, bindings }) => ({
@@ -41,15 +38,15 @@ export const cuda: Target = {
           sharedBytes,
           bindings: [...bindings],
         })),
-        image: compiled === undefined ? null : imagePath,
+        image: built === undefined ? null : imagePath,
         state: manifestState(traced, plan),
         entries,
       },
-      files: new Map<string, Uint8Array | string>([
+      files: new Map<string, string | Uint8Array>([
         [sourcePath, text],
-        ...(compiled === undefined ? [] : [[imagePath, compiled.image] as const]),
+        ...(built === undefined ? [] : [[imagePath, built.image] as const]),
       ]),
-      cached: compiled?.cached ?? false,
+      cached: built?.cached ?? true,
     };
   },
 };
