@@ -4,6 +4,7 @@ import { planTraced } from "../../compiler/pipeline.ts";
 import { traceFunction } from "../../compiler/trace/function.ts";
 import { nn, randn, rand, type Tensor } from "../../compiler/index.ts";
 import type { Machine } from "../../ir/machine.ts";
+import { printKernel } from "../../ir/loop/print.ts";
 import { randomBits } from "../../ir/random/counter.ts";
 import { at } from "../../ir/type.ts";
 import { runPlan } from "../run-plan.ts";
@@ -18,15 +19,15 @@ const machine: Machine = {
 const count = 4096;
 const key = [12345, -7, 3, 0];
 
-/** What a function of `x` gives on the machine, and the number of its first draw's node. */
+/** What a function of `x` gives on the machine, and the number by which its first draw is told from others. */
 function draw(run: (x: Tensor) => Tensor, from = key): { readonly values: Float64Array; readonly use: number } {
   const traced = traceFunction(run, [{ dtype: "f32", shape: [count] }]);
-  const { plan, graphs } = planTraced(traced, { machine, name: "draws" });
+  const { plan } = planTraced(traced, { machine, name: "draws" });
   const inputs = new Map([[at(at(traced.entries, 0).inputs, 0).name, new Float64Array(count).fill(1)]]);
   const { outputs } = runPlan(plan, at(plan.program.entries, 0), { inputs, key: from });
   const [values = new Float64Array()] = outputs.values();
-  const [graph] = graphs.values();
-  return { values, use: graph?.nodes.find(({ op }) => /uniform|normal|bernoulli/.test(op))?.id ?? -1 };
+  const [, use] = /random\(\w+, (\d+),/.exec(plan.program.kernels.map(printKernel).join("\n")) ?? [];
+  return { values, use: Number(use) };
 }
 
 function mean(values: ArrayLike<number>): number {
