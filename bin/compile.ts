@@ -24,6 +24,7 @@ export async function runCompile(
   const compileOptions: CompileOptions = {
     out,
     command: `kiln compile ${path.relative(process.cwd(), path.resolve(model)) || "."}`,
+    ...(options.target === undefined ? {} : { targets: options.target }),
     ...(options.march === undefined ? {} : { march: options.march }),
     ...(options.dump === undefined ? {} : { dump: options.dump }),
     ...(options.maxMemory === undefined ? {} : { maxMemory: parseSize(options.maxMemory) }),

@@ -19,6 +19,7 @@ export async function runInspect(
     ...(stage === undefined ? {} : { stage }),
     ...(options.entry === undefined ? {} : { entry: options.entry }),
     ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
+    ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.json === undefined ? {} : { json: options.json }),
   };
   const text = await inspect(artifactFolder(artifact), asked);

@@ -3,11 +3,13 @@
  * values derive from these tables.
  */
 import type { InspectStage } from "../compiler/inspect.ts";
+import { targetNames } from "../ir/artifact/manifest.ts";
 import { trainerOptions } from "../runtime/training/options.ts";
 import type { CommandSpec, OptionTable } from "../runtime/training/option-table.ts";
 
 const json = { kind: "switch", doc: "print JSON instead of text" } as const;
 const threads = trainerOptions.threads;
+const device = trainerOptions.device;
 const data = trainerOptions.data;
 
 const artifact = { name: "artifact", doc: "folder that `kiln compile` wrote", required: true };
@@ -44,7 +46,11 @@ export const commands = {
     arguments: [{ name: "model", doc: "model file, or folder with a model.ts", required: true }],
     options: {
       out: { kind: "text", value: "DIR", doc: "folder of the artifact (default: build/<name>)" },
-      target: { kind: "choice", choices: ["c"], doc: "what to compile for" },
+      target: {
+        kind: "choices",
+        choices: targetNames,
+        doc: "what to compile for: processors, WebGPU, CUDA (default: c)",
+      },
       march: { kind: "text", value: "CPU", doc: "CPU to compile for, as the C compiler's -march (default: native)" },
       noCheck: { kind: "switch", doc: "do not type-check the model file" },
       dump: { kind: "text", value: "DIR", doc: "also write the program after every pass to this folder" },
@@ -62,7 +68,7 @@ export const commands = {
     name: "kiln eval",
     doc: "Evaluates saved weights on the data of an artifact.",
     arguments: [artifact],
-    options: { checkpoint, loader, data, threads, json },
+    options: { checkpoint, loader, data, device, threads, json },
   }),
   predict: command({
     name: "kiln predict",
@@ -74,6 +80,7 @@ export const commands = {
       checkpoint,
       loader: { ...loader, doc: "which loader's data an --index without --input counts in (default: test)" },
       data,
+      device,
       threads,
       json,
     },
@@ -84,7 +91,8 @@ export const commands = {
     arguments: [artifact, { name: "stage", doc: `what to print: ${Object.keys(stages).join(", ")}`, required: false }],
     options: {
       entry: { kind: "text", value: "NAME", doc: "only this entry, such as train@64" },
-      kernel: { kind: "text", value: "NAME", doc: "print a kernel: cost, loops and source" },
+      kernel: { kind: "text", value: "NAME", doc: "print a kernel: cost, loops and source, on every target" },
+      target: { kind: "choice", choices: targetNames, doc: "only this target (default: the artifact's first)" },
       json,
     },
   }),

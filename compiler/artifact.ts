@@ -95,7 +95,7 @@ export function cTarget(traced: TracedProgram, plan: Plan, features: readonly st
 }
 
 /** The training section of a manifest. */
-function manifestTraining({ training }: TracedProgram): ManifestTraining | null {
+export function manifestTraining({ training }: TracedProgram): ManifestTraining | null {
   if (training === undefined) return null;
   return {
     seed: training.seed,
@@ -112,10 +112,10 @@ function manifestTraining({ training }: TracedProgram): ManifestTraining | null 
   };
 }
 
-/** Bytes of a program's memory by use, for the report before anything runs. */
+/** Bytes of a program's memory by use, for the report before anything runs; on the target that needs most. */
 export function memoryReport(
   traced: TracedProgram,
-  plan: Plan,
+  plans: readonly Plan[],
 ): Readonly<Record<"parameters" | "optimizer" | "buffers" | "activations", number>> {
   const bytes = { parameters: 0, optimizer: 0, buffers: 0, activations: 0 };
   for (const { role, dtype, shape } of traced.states) {
@@ -124,7 +124,7 @@ export function memoryReport(
     else if (role === "slot") bytes.optimizer += size;
     else bytes.buffers += size;
   }
-  bytes.activations = Math.max(0, ...plan.reports.map(({ arenaBytes }) => arenaBytes));
+  bytes.activations = Math.max(0, ...plans.flatMap(({ reports }) => reports.map(({ arenaBytes }) => arenaBytes)));
   return bytes;
 }
 

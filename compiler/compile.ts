@@ -5,32 +5,33 @@
 import { createRequire } from "node:module";
 import { basename, dirname, join, parse, relative, resolve } from "node:path";
 import { mkdir, writeFile } from "node:fs/promises";
-import { emitC, type CProgram } from "../codegen/targets/c/emit.ts";
-import { generateTrainer } from "../codegen/trainer/trainer.ts";
-import { viewTarget, type Manifest } from "../ir/artifact/manifest.ts";
+import { generateTrainer, type TrainerRequest } from "../codegen/trainer/trainer.ts";
+import type { Manifest, ManifestTraining, TargetName } from "../ir/artifact/manifest.ts";
 import { describeLoader } from "../ir/data/describe.ts";
-import { fail } from "../ir/diagnostic/diagnostic.ts";
+import { fail, invariant } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { printGraph } from "../ir/print.ts";
 import { printKernel } from "../ir/loop/print.ts";
+import type { Machine } from "../ir/machine.ts";
 import { entryLabel } from "../ir/program.ts";
 import { printProgram } from "../ir/program-print.ts";
 import {
   checkOutput,
   createManifest,
-  cTarget,
-  libraryPath,
+  manifestEntries,
+  manifestState,
+  manifestTraining,
   memoryReport,
   writeArtifact,
   type ArtifactFiles,
 } from "./artifact.ts";
-import { buildC, type CLibrary } from "./build/c.ts";
 import { closeCache, openCache } from "./build/cache.ts";
-import { cpuProfile, type CpuProfile } from "./build/features.ts";
 import { loadModel } from "./load-model.ts";
 import type { EntryReport, Plan } from "./memory/plan.ts";
-import { planTraced, type BackResult, type Observer } from "./pipeline.ts";
+import { optimiseTraced, planTraced, type BackResult, type Observer } from "./pipeline.ts";
 import { printSchedule } from "./schedule/print.ts";
+import { targets } from "./targets/index.ts";
+import type { BuiltTarget, Timed } from "./targets/target.ts";
 import { blaming } from "./trace/blame.ts";
 import type { TrainingDefinition } from "./trace/definition.ts";
 import { relativeFile } from "./trace/source.ts";
@@ -43,6 +44,8 @@ export type CompileOptions = {
   readonly out: string;
   /** CPU level to compile for: `native` (this machine), or what the C compiler's `-march` takes. Default: `native`. */
   readonly march?: string;
+  /** What to compile for; `c` alone if left out. The first is the one that runs where nothing else is asked for. */
+  readonly targets?: readonly TargetName[];
   /** Folder that gets the text of every stage. */
   readonly dump?: string;
   /** Upper bound of parameters, optimizer, activations and workspace together, in bytes. */
@@ -69,23 +72,27 @@ export type CompileResult = {
 export async function compileModel(path: string, options: CompileOptions): Promise<CompileResult> {
   const clock = new Clock();
   await checkOutput(options.out);
-  const profile = probe(options);
+  const machines = probe(options);
   const model = await clock.time("load", () => loadModel(path));
   const root = dirname(model.file);
   const loaders = await clock.time("data", () => describeLoaders(model.definition, root));
   const traced = await clock.time("trace", () => traceTraining(model.definition, loaders, { root }));
   const name = modelName(model.file);
   const command = options.command ?? `kiln compile ${relative(process.cwd(), resolve(path))}`;
-  const extra = (manifest: Manifest): Promise<Record<string, string>> => trainerFiles(model.file, manifest);
-  return compileProgram(traced, { ...options, name, command }, { clock, profile, extra });
+  const extra: Parts["extra"] = (manifest, training) => trainerFiles(model.file, manifest, training);
+  return compileProgram(traced, { ...options, name, command }, { clock, machines, extra });
 }
 
-/** Asks the C compiler about the processor: by processes of its own, beside whatever comes first. */
-function probe(options: CompileOptions): Promise<CpuProfile> {
-  const profile = cpuProfile(options.march);
-  // A fault is reported where the profile is awaited, unless something else fails before that.
-  profile.catch(() => undefined);
-  return profile;
+/** Asks for the machines of all targets: some by processes of their own, beside whatever comes first. */
+function probe(options: CompileOptions): ReadonlyMap<TargetName, Promise<Machine>> {
+  return new Map(
+    chosenTargets(options).map((name) => {
+      const machine = targets[name].machine(options);
+      // A fault is reported where the machine is awaited, unless something else fails before that.
+      machine.catch(() => undefined);
+      return [name, machine];
+    }),
+  );
 }
 
 /** What the program of a model file is called: after its folder if the file is called `model`, else after the file. */
@@ -103,7 +110,7 @@ export async function compileTraced(
   return compileProgram(
     traced,
     { ...options, command },
-    { clock: new Clock(), profile: probe(options), extra: () => Promise.resolve({}) },
+    { clock: new Clock(), machines: probe(options), extra: () => Promise.resolve({}) },
   );
 }
 
@@ -127,41 +134,56 @@ function describeLoaders(definition: TrainingDefinition, root: string): LoaderDe
 
 type NamedOptions = CompileOptions & { readonly name: string; readonly command: string };
 
-/** What a compilation goes on with. `extra`: further files of the artifact, by name. */
+/** What a compilation goes on with. `extra`: further files of the artifact, by name, from what a trainer is written from. */
 type Parts = {
   readonly clock: Clock;
-  readonly profile: Promise<CpuProfile>;
-  readonly extra: (manifest: Manifest) => Promise<Record<string, string>>;
+  readonly machines: ReadonlyMap<TargetName, Promise<Machine>>;
+  readonly extra: (
+    manifest: TrainerRequest["manifest"],
+    training: ManifestTraining | null,
+  ) => Promise<Record<string, string>>;
 };
 
 async function compileProgram(
   traced: TracedProgram,
   options: NamedOptions,
-  { clock, extra, ...parts }: Parts,
+  { clock, extra, machines }: Parts,
 ): Promise<CompileResult> {
-  const profile = await clock.time("probe", () => parts.profile);
   const dumps: Promise<void>[] = [];
-  const observer: Observer = {
-    time: (stage, milliseconds) => clock.add(stage, milliseconds / 1000),
-    ...(options.dump === undefined ? {} : { dump: dumperTo(options.dump, dumps) }),
-  };
-  const back = planTraced(traced, { machine: profile, name: options.name, observer });
-  const memory = memoryReport(traced, back.plan);
+  const graphs = optimiseTraced(traced, observerFor(options, clock, dumps));
+  const planned: Planned[] = [];
+  for (const name of chosenTargets(options)) {
+    const machine = await clock.time(`probe ${name}`, () => machines.get(name) ?? targets[name].machine(options));
+    const dumped = planned.length === 0 ? undefined : name;
+    const back = planTraced(traced, {
+      machine,
+      name: options.name,
+      graphs,
+      observer: observerFor(options, clock, dumps, dumped),
+    });
+    planned.push({ name, back });
+  }
+  const memory = memoryReport(
+    traced,
+    planned.map(({ back }) => back.plan),
+  );
   checkMemory(memory, options.maxMemory);
-  const source = clock.timeSync("emit", () => emitC(back.plan.program));
+  // Compilers run in processes of their own; the trainer is written meanwhile.
+  const time: Timed = (stage, run) => clock.time(stage, run);
+  const [first] = planned;
+  invariant(first !== undefined, "a compilation without a target");
+  const [built, trainer] = await Promise.all([
+    Promise.all(planned.map(({ name, back }) => targets[name].build({ traced, plan: back.plan }, options, time))),
+    clock.time("trainer", () => extra(trainerProgram(traced, options, first.back.plan), manifestTraining(traced))),
+  ]);
   const manifest = createManifest({
     name: options.name,
     version: packageVersion(),
     command: options.command,
     traced,
-    targets: [cTarget(traced, back.plan, profile.features)],
+    targets: built.map(({ target }) => target),
   });
-  // The C compiler runs in processes of its own; the trainer is written meanwhile.
-  const [library, trainer] = await Promise.all([
-    clock.time("compile", () => buildC(source, options.march === undefined ? {} : { march: options.march })),
-    clock.time("trainer", () => extra(manifest)),
-  ]);
-  const files = artifactFiles(traced, back, source, library, trainer);
+  const files = artifactFiles(traced, planned, built, trainer);
   await Promise.all(dumps);
   await clock.time("write", () => writeArtifact(options.out, manifest, files));
   return {
@@ -169,29 +191,59 @@ async function compileProgram(
     manifest,
     stages: clock.stages,
     memory,
-    reports: back.plan.reports,
-    kernels: back.plan.program.kernels.length,
-    cached: library.cached,
+    reports: first.back.plan.reports,
+    kernels: first.back.plan.program.kernels.length,
+    cached: built.every(({ cached, target }) => cached || target.name !== "c"),
   };
+}
+
+/** A plan for a target. */
+type Planned = { readonly name: TargetName; readonly back: BackResult };
+
+/** The targets of a compilation, each once, in the order they were given. */
+function chosenTargets({ targets: chosen = ["c"] }: CompileOptions): readonly TargetName[] {
+  return [...new Set(chosen)];
+}
+
+/** Stages are timed and dumped; those of further targets under their name. */
+function observerFor(options: NamedOptions, clock: Clock, dumps: Promise<void>[], target?: TargetName): Observer {
+  const suffix = target === undefined ? "" : ` ${target}`;
+  const write = options.dump === undefined ? undefined : dumperTo(options.dump, dumps);
+  return {
+    time: (stage, milliseconds) => clock.add(`${stage}${suffix}`, milliseconds / 1000),
+    ...(write === undefined
+      ? {}
+      : { dump: (name, text) => write(target === undefined ? name : `${target}.${name}`, text) }),
+  };
+}
+
+/** What the trainer is written from: the same for all targets, so that it need not wait for any. */
+function trainerProgram(
+  traced: TracedProgram,
+  { name, command }: NamedOptions,
+  plan: Plan,
+): TrainerRequest["manifest"] {
+  const state = manifestState(traced, plan);
+  return { name, command, kiln: packageVersion(), state, entries: manifestEntries(plan) };
 }
 
 function artifactFiles(
   traced: TracedProgram,
-  back: BackResult,
-  source: CProgram,
-  library: CLibrary,
+  planned: readonly Planned[],
+  built: readonly BuiltTarget[],
   trainer: Readonly<Record<string, string>>,
 ): ArtifactFiles {
-  const { plan, graphs, schedules } = back;
-  const files = new Map<string, Uint8Array | string>([[libraryPath, library.library]]);
-  for (const { name, text } of source.files) files.set(`kernels/c/${name}`, text);
+  const files = new Map<string, Uint8Array | string>(built.flatMap((each) => [...each.files]));
   for (const [name, text] of Object.entries(trainer)) files.set(name, text);
   for (const entry of traced.entries) files.set(`ir/${entryLabel(entry)}.traced.ir`, printGraph(entry.graph));
-  for (const [label, graph] of graphs) files.set(`ir/${label}.ir`, printGraph(graph));
-  for (const [label, schedule] of schedules) files.set(`ir/${label}.schedule`, printSchedule(schedule));
-  files.set("ir/kernels.loop", plan.program.kernels.map(printKernel).join("\n"));
-  files.set("ir/plan.txt", printProgram(plan.program));
-  files.set("ir/report.json", `${JSON.stringify(reportOf(plan), null, 1)}\n`);
+  for (const { name, back } of planned) {
+    const { plan, graphs, schedules } = back;
+    for (const [label, graph] of graphs) files.set(`ir/${label}.ir`, printGraph(graph));
+    for (const [label, schedule] of schedules) files.set(`ir/${name}/${label}.schedule`, printSchedule(schedule));
+    files.set(`ir/${name}/kernels.loop`, plan.program.kernels.map(printKernel).join("\n"));
+    files.set(`ir/${name}/plan.txt`, printProgram(plan.program));
+    files.set(`ir/${name}/report.json`, `${JSON.stringify(reportOf(plan), null, 1)}\n`);
+  }
   return files;
 }
 
@@ -203,16 +255,17 @@ function reportOf(plan: Plan): unknown {
   };
 }
 
-async function trainerFiles(modelFile: string, manifest: Manifest): Promise<Record<string, string>> {
-  const { training } = manifest;
-  const [target] = manifest.targets;
-  if (training === null || target === undefined) return {};
+async function trainerFiles(
+  modelFile: string,
+  manifest: TrainerRequest["manifest"],
+  training: ManifestTraining | null,
+): Promise<Record<string, string>> {
+  if (training === null) return {};
   const cache = await openCache();
   try {
     const displayName = basename(modelFile);
     return await generateTrainer({
-      // What a trainer is made from is the same for all targets.
-      manifest: viewTarget(manifest, target),
+      manifest,
       training,
       modelFile,
       displayName,

@@ -5,7 +5,14 @@
 import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { manifestSchema, viewTarget, type LoadedManifest } from "../ir/artifact/manifest.ts";
+import {
+  manifestSchema,
+  viewTarget,
+  type LoadedManifest,
+  type Manifest,
+  type ManifestTarget,
+  type TargetName,
+} from "../ir/artifact/manifest.ts";
 import { fail, printable } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { entryLabel } from "../ir/program.ts";
@@ -19,6 +26,8 @@ export type InspectOptions = {
   readonly entry?: string;
   /** Which kernel. */
   readonly kernel?: string;
+  /** Which target's schedule, plan, kernels; the artifact's first if none is named. A kernel is shown on all then. */
+  readonly target?: TargetName;
   /** The overview as JSON. */
   readonly json?: boolean;
 };
@@ -58,40 +67,54 @@ type Report = v.InferOutput<typeof reportSchema>;
 
 /** The text that `options` ask for. Throws a `UserError` if the folder is no artifact, or names nothing that is there. */
 export async function inspect(folder: string, options: InspectOptions = {}): Promise<string> {
-  const manifest = await readManifest(folder);
-  const report = await readReport(folder);
-  if (options.kernel !== undefined) return showKernel(folder, report, options.kernel);
+  const whole = await readManifest(folder);
+  if (options.kernel !== undefined) return showKernel(folder, whole, options.kernel, options.target);
+  const manifest = viewTarget(whole, chooseTarget(whole, options.target));
+  const own = `ir/${manifest.target.name}`;
+  const report = await readReport(folder, manifest.target.name);
   const { stage } = options;
   if (stage === undefined)
     return options.json === true ? JSON.stringify(overviewData(manifest, report), null, 2) : overview(manifest, report);
   switch (stage) {
     case "traced":
-      return entryTexts(folder, manifest, options.entry, ".traced.ir");
+      return entryTexts(join(folder, "ir"), manifest, options.entry, ".traced.ir");
     case "graph":
-      return entryTexts(folder, manifest, options.entry, ".ir");
+      return entryTexts(join(folder, "ir"), manifest, options.entry, ".ir");
     case "schedule":
-      return entryTexts(folder, manifest, options.entry, ".schedule");
+      return entryTexts(join(folder, own), manifest, options.entry, ".schedule");
     case "plan":
-      return readText(folder, "ir/plan.txt");
+      return readText(folder, `${own}/plan.txt`);
     case "loops":
-      return readText(folder, "ir/kernels.loop");
+      return readText(folder, `${own}/kernels.loop`);
     case "source":
-      return sources(folder);
+      return sources(folder, manifest.target.name);
     case "memory":
       return memoryPlan(manifest, report);
   }
 }
 
-async function readManifest(folder: string): Promise<LoadedManifest> {
+async function readManifest(folder: string): Promise<Manifest> {
   const parsed = v.safeParse(manifestSchema, await readJson(folder, "manifest.json"));
   if (!parsed.success) throw fail(messages.notAnArtifact(folder, parsed.issues[0].message));
-  const [target] = parsed.output.targets;
-  if (target === undefined) throw fail(messages.notAnArtifact(folder, "it has no target"));
-  return viewTarget(parsed.output, target);
+  if (parsed.output.targets.length === 0) throw fail(messages.notAnArtifact(folder, "it has no target"));
+  return parsed.output;
 }
 
-async function readReport(folder: string): Promise<Report> {
-  const parsed = v.safeParse(reportSchema, await readJson(folder, "ir/report.json"));
+/** The target that was asked for, or the artifact's first. */
+function chooseTarget({ targets }: Manifest, wanted: TargetName | undefined): ManifestTarget {
+  const target = wanted === undefined ? targets[0] : targets.find(({ name }) => name === wanted);
+  if (target !== undefined) return target;
+  throw fail(
+    messages.nothingToInspect(
+      "target",
+      wanted ?? "",
+      targets.map(({ name }) => name),
+    ),
+  );
+}
+
+async function readReport(folder: string, target: TargetName): Promise<Report> {
+  const parsed = v.safeParse(reportSchema, await readJson(folder, `ir/${target}/report.json`));
   if (!parsed.success) throw fail(messages.notAnArtifact(folder, parsed.issues[0].message));
   return parsed.output;
 }
@@ -214,27 +237,51 @@ async function entryTexts(
   const labels = manifest.entries.map(entryLabel);
   const chosen = wanted === undefined ? labels : labels.filter((label) => label === wanted);
   if (chosen.length === 0) throw fail(messages.nothingToInspect("entry", wanted ?? "", labels));
-  const texts = await Promise.all(chosen.map((label) => readText(folder, `ir/${label}${suffix}`)));
+  const texts = await Promise.all(chosen.map((label) => readText(folder, `${label}${suffix}`)));
   return texts.join("\n");
 }
 
-async function sources(folder: string): Promise<string> {
-  const names = (await readdir(join(folder, "kernels", "c"))).toSorted();
-  const texts = await Promise.all(names.map((name) => readText(folder, `kernels/c/${name}`)));
+async function sources(folder: string, target: TargetName): Promise<string> {
+  const names = (await readdir(join(folder, "kernels", target))).toSorted();
+  const texts = await Promise.all(names.map((name) => readText(folder, `kernels/${target}/${name}`)));
   return names.map((name, i) => `// ${name}\n${texts[i] ?? ""}`).join("\n");
 }
 
-/** A kernel's cost, loops and source. */
-async function showKernel(folder: string, report: Report, name: string): Promise<string> {
+/** How the first line of a kernel's source begins. A WGSL kernel is a module of its own. */
+const sourceHeads: Readonly<Record<TargetName, (name: string) => RegExp>> = {
+  c: (name) => new RegExp(`^void \\w*${name}\\(`),
+  wgsl: (name) => new RegExp(`^// kiln_k_${name}(_\\d+)?\\.wgsl$`),
+  cuda: (name) => new RegExp(`^extern "C" __global__ .*\\b\\w*${name}\\(`),
+};
+
+/** A kernel's cost, loops and source, on one target or, side by side, on all that have a kernel of this name. */
+async function showKernel(
+  folder: string,
+  manifest: Manifest,
+  name: string,
+  wanted: TargetName | undefined,
+): Promise<string> {
+  const shown = wanted === undefined ? manifest.targets : [chooseTarget(manifest, wanted)];
+  const found: string[] = [];
+  const known = new Set<string>();
+  for (const target of shown) {
+    const report = await readReport(folder, target.name);
+    for (const each of report.kernels) known.add(each.name);
+    const text = await kernelText(folder, report, name, target.name);
+    if (text !== undefined) found.push(shown.length === 1 ? text : `== ${target.name} ==\n${text}`);
+  }
+  if (found.length === 0) throw fail(messages.nothingToInspect("kernel", name, [...known]));
+  return found.join("\n");
+}
+
+async function kernelText(
+  folder: string,
+  report: Report,
+  name: string,
+  target: TargetName,
+): Promise<string | undefined> {
   const kernel = report.kernels.find((candidate) => candidate.name === name);
-  if (kernel === undefined)
-    throw fail(
-      messages.nothingToInspect(
-        "kernel",
-        name,
-        report.kernels.map((each) => each.name),
-      ),
-    );
+  if (kernel === undefined) return undefined;
   const launches = report.entries.flatMap((entry) =>
     entry.launches
       .filter((launch) => launch.kernel === name)
@@ -244,8 +291,8 @@ async function showKernel(folder: string, report: Report, name: string): Promise
     (launch) =>
       `  ${launch.entry} phase ${launch.phase}: ${(launch.flops / 1e6).toFixed(3)} MFLOP, ${(launch.bytes / 1e3).toFixed(1)} KB, predicted ${(predicted(launch) * 1e6).toFixed(1)} us`,
   );
-  const loops = section(await readText(folder, "ir/kernels.loop"), new RegExp(`^kernel ${name}\\b`));
-  const source = section(await sources(folder), new RegExp(`^void \\w*${name}\\(`));
+  const loops = section(await readText(folder, `ir/${target}/kernels.loop`), new RegExp(`^kernel ${name}\\b`));
+  const source = section(await sources(folder, target), sourceHeads[target](name));
   return [`${name}: ${printable(kernel.doc)}`, ...uses, "", loops, "", source, ""].join("\n");
 }
 

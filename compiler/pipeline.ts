@@ -53,12 +53,23 @@ export type BackResult = {
 };
 
 /** Options of the back. */
-export type BackOptions = { readonly machine: Machine; readonly name: string; readonly observer?: Observer };
+export type BackOptions = {
+  readonly machine: Machine;
+  readonly name: string;
+  /** What `optimiseTraced` gave, where several machines are planned for. */
+  readonly graphs?: readonly Graph[];
+  readonly observer?: Observer;
+};
+
+/** The graphs of a program's entries after all passes, which are the same for every machine. */
+export function optimiseTraced(traced: TracedProgram, observer: Observer = {}): readonly Graph[] {
+  return timed(observer, "passes", () => traced.entries.map((entry) => optimise(entry, observer)));
+}
 
 /** Optimises, schedules, lowers and plans a traced program. */
 export function planTraced(traced: TracedProgram, options: BackOptions): BackResult {
   const { machine, name, observer = {} } = options;
-  const graphs = timed(observer, "passes", () => traced.entries.map((entry) => optimise(entry, observer)));
+  const { graphs = optimiseTraced(traced, observer) } = options;
   const voters = traced.entries.map((entry, i) => ({
     graph: graphs[i] ?? entry.graph,
     weight: entryWeights[entry.name] ?? 1,

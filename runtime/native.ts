@@ -3,6 +3,7 @@
  * what it throws becomes a `TargetError` with the call's name and text.
  */
 import { createRequire } from "node:module";
+import { isMainThread } from "node:worker_threads";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { buildAddon } from "./native-build.ts";
@@ -55,8 +56,8 @@ export type NativeProgram = {
 /** What an adapter's driver says of it. */
 export type NativeAdapter = { readonly name: string; readonly driver: string; readonly kind: string };
 
-/** A kernel for wgpu-native: its text, the name of its function, and which of its bindings it writes. */
-export type NativeKernel = { readonly name: string; readonly text: string; readonly writes: readonly boolean[] };
+/** A kernel for wgpu-native: its text, the name of its function, and how it uses its bindings (0 reads, 1 writes, 2 uniform). */
+export type NativeKernel = { readonly name: string; readonly text: string; readonly uses: readonly number[] };
 
 /** A launch: `ranges` holds four numbers for each binding, memory, offset, bytes and stride. */
 export type NativeLaunch = {
@@ -101,16 +102,72 @@ export type NativeLimit = "alignment" | "memoryBytes" | "bindingBytes" | "bindin
 /** Most bytes that one call reads from a device of wgpu-native. */
 export const wgpuReadLimit = 4 * 2 ** 20;
 
+/** What a GPU that CUDA drives is and allows. Clocks are in kilohertz, the memory's bus in bits. */
+export type NativeCudaTraits = {
+  readonly name: string;
+  /** 1000 × major + 10 × minor of the newest CUDA that the driver supports. */
+  readonly driver: number;
+  /** Compute capability. */
+  readonly major: number;
+  readonly minor: number;
+  readonly memoryBytes: number;
+  readonly multiprocessors: number;
+  readonly threads: number;
+  readonly sharedBytes: number;
+  readonly groups: number;
+  readonly clock: number;
+  readonly memoryClock: number;
+  readonly memoryBus: number;
+};
+
+/** A kernel in compiled CUDA code. */
+export type NativeCudaKernel = { readonly name: string; readonly threads: number; readonly sharedBytes: number };
+
+/** A launch: `ranges` holds five numbers for each binding, memory, offset, bytes, stride and 1 if it is written. */
+export type NativeCudaLaunch = {
+  readonly kernel: number;
+  readonly groups: number;
+  readonly ranges: readonly number[];
+};
+
+/**
+ * A GPU that CUDA drives. Calls are queued for its own thread and run in order; what is made is known by its number. The
+ * caller checks bounds and limits.
+ */
+export type NativeCudaDevice = {
+  /** Opens GPU `number` with the driver's library. Called once, before everything else. */
+  open(driver: string, number: number): Promise<NativeCudaTraits>;
+  allocate(bytes: number): number;
+  /** Gives memory, a module or a sequence back, once nothing queued uses it. */
+  free(id: number): void;
+  write(memory: number, offset: number, data: Uint8Array): void;
+  read(memory: number, offset: number, into: Uint8Array): Promise<void>;
+  readSync(memory: number, offset: number, into: Uint8Array): void;
+  /** Loads compiled code. */
+  load(kernels: readonly NativeCudaKernel[], code: Uint8Array): Promise<number>;
+  /** Compiles source with the NVRTC at a path and loads the result. */
+  compile(kernels: readonly NativeCudaKernel[], source: string, compiler: string): Promise<number>;
+  sequence(module: number, launches: readonly NativeCudaLaunch[]): number;
+  run(sequence: number, steps: number): Promise<number>;
+  runSync(sequence: number, steps: number): number;
+  stop(sequence: number): void;
+  close(): Promise<void>;
+};
+
 /** The addon. */
 export type NativeAddon = {
   /** Memory for programs: zeroed, aligned to 64 bytes, with `slackBytes` readable bytes behind it. */
   allocate(bytes: number): ArrayBuffer;
   /** The floating-point control register of this thread (MXCSR, FPCR); 0 where there is none. */
   floatMode(): number;
+  /** Ends the threads of all GPU devices of the process, runs of theirs after the steps that are under way. */
+  endThreads(): void;
   /** Opens a program from the bytes of its shared object. */
   readonly NativeProgram: new (image: Uint8Array) => NativeProgram;
   /** A device of wgpu-native, not yet open. */
   readonly WgpuDevice: new () => NativeWgpuDevice;
+  /** A GPU that CUDA drives, not yet open. */
+  readonly CudaDevice: new () => NativeCudaDevice;
 };
 
 /** Bytes behind every buffer that a program may read, though it does not use them: 16 elements of the widest type. */
@@ -134,7 +191,10 @@ async function load(): Promise<NativeAddon> {
   const path = await buildAddon();
   try {
     // The addon's shape is fixed by the sources it was built from, which the file's name is a hash of.
-    return createRequire(import.meta.url)(path) as NativeAddon;
+    const addon = createRequire(import.meta.url)(path) as NativeAddon;
+    // `process.exit` takes drivers down under the threads that use them; workers end their devices themselves.
+    if (isMainThread) process.once("exit", () => addon.endThreads());
+    return addon;
   } catch (error) {
     throw fail(
       messages.addonUnloadable(path, error instanceof Error ? error.message : String(error)),

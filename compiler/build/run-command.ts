@@ -18,6 +18,8 @@ export type Command = {
   readonly cwd: string;
   readonly seconds: number;
   readonly input?: string;
+  /** Variables that differ from this process's. */
+  readonly env?: Readonly<Record<string, string>>;
 };
 
 /** Longest output that is kept, in characters; compilers repeat themselves. */
@@ -30,7 +32,7 @@ export function runCommand(command: Command): Promise<CommandResult> {
     const child = spawn(command.file, command.args, {
       cwd: command.cwd,
       detached: process.platform !== "win32",
-      env: { ...process.env, TMPDIR: command.cwd, LC_ALL: "C" },
+      env: { ...process.env, TMPDIR: command.cwd, LC_ALL: "C", ...command.env },
       stdio: ["pipe", "pipe", "pipe"],
       windowsHide: true,
     });

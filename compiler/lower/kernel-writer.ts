@@ -6,7 +6,7 @@
 import type { BufferParam, Draw, Expr, LoopOptions, Stmt } from "../../ir/loop/loop.ts";
 import * as loopIr from "../../ir/loop/loop.ts";
 import type { DType, Shape } from "../../ir/type.ts";
-import { bufferElements, slackElements, type Buffer } from "../memory/buffer.ts";
+import { bufferElements, type Buffer } from "../memory/buffer.ts";
 import { exprKey, offsetOf, rangeOf, simplify, type Range, type Ranges } from "./index-math.ts";
 
 /** How a kernel touches a buffer: every load and store with its index, for the planner. */
@@ -53,7 +53,13 @@ export class KernelWriter {
   /** The scope in which each variable and local array is declared. */
   private readonly homes = new Map<string, Scope>();
   private readonly usage = new Map<Buffer, { read: boolean; written: boolean; size: number }>();
+  private readonly slack: number;
   private counter = 0;
+
+  /** `slack`: elements behind a buffer that a vector may be read over, where its lanes are thrown away. */
+  constructor(slack: number) {
+    this.slack = slack;
+  }
 
   /** A name not used before in this kernel. */
   fresh(prefix: string): string {
@@ -206,7 +212,7 @@ export class KernelWriter {
     this.usage.set(buffer, {
       read: usage.read || !write,
       written: usage.written || write,
-      size: Math.max(usage.size, lanes > 1 && !write ? end + slackElements : end),
+      size: Math.max(usage.size, lanes > 1 && !write ? end + this.slack : end),
     });
     this.nameOf(buffer);
     this.accesses.push({ buffer, index: place, lanes, write });

@@ -2,7 +2,7 @@
 import type { Node } from "../../ir/graph.ts";
 import { partsOf, type BufferParam, type Expr, type Stmt } from "../../ir/loop/loop.ts";
 import type { Machine } from "../../ir/machine.ts";
-import type { Buffer } from "../memory/buffer.ts";
+import { slackElements, type Buffer } from "../memory/buffer.ts";
 import type { Group, Store } from "../schedule/group.ts";
 import { KernelWriter, Scope, type Access } from "./kernel-writer.ts";
 import type { TaskAxis } from "./tasks.ts";
@@ -39,7 +39,8 @@ export type Draft = {
 
 /** Starts a kernel for a group, which computes the group's own values unless it only copies them. */
 export function draftOf(group: Group, context: LowerContext, copies = false): Draft {
-  const writer = new KernelWriter();
+  // Schedules for GPUs read whole vectors only where there are any.
+  const writer = new KernelWriter(context.machine.gpu === undefined ? slackElements : 0);
   const own = [...group.heavy, ...group.stores.map(({ node }) => node)];
   const computed = new Set<Node>(copies ? [] : own);
   return { writer, values: new Values(writer, context.places, computed), root: new Scope() };

@@ -50,9 +50,12 @@ export function keptAxes(group: Pick<Group, "shape" | "axes">): number[] {
   return group.shape.map((_, axis) => axis).filter((axis) => !group.axes.includes(axis));
 }
 
-/** Partitions the heavy nodes of a graph and the `required` stored ones into groups. */
-export function formGroups(graph: Graph, required: ReadonlySet<Node>): Grouping {
-  const state: State = { groups: [], owner: new Map(), stored: new Set(required), rowReaders: new Map() };
+/**
+ * Partitions the heavy nodes of a graph and the `required` stored ones into groups. Values in `apart` join none that there
+ * is.
+ */
+export function formGroups(graph: Graph, required: ReadonlySet<Node>, apart: ReadonlySet<Node> = new Set()): Grouping {
+  const state: State = { groups: [], owner: new Map(), stored: new Set(required), rowReaders: new Map(), apart };
   for (const node of graph.nodes) {
     if (isReduction(node)) placeReduction(state, node);
     else if (isHeavy(node)) newGroup(state, node);
@@ -67,6 +70,7 @@ type State = {
   readonly stored: Set<Node>;
   /** The row groups that read a value, so that reductions of the same value meet. */
   readonly rowReaders: Map<Node, Set<Group>>;
+  readonly apart: ReadonlySet<Node>;
 };
 
 function isReduction(node: Node): boolean {
@@ -171,7 +175,8 @@ function placeReduction(state: State, node: Node): void {
     ...read.flatMap(({ node: value }) => [...(state.rowReaders.get(value) ?? [])]),
   ];
   const host = deepestFirst(hosts).find(
-    (group) => fits(group) && mayJoin(state, group, read) && readsOwnRow(state, group, operand, read),
+    (group) =>
+      !state.apart.has(node) && fits(group) && mayJoin(state, group, read) && readsOwnRow(state, group, operand, read),
   );
   if (host === undefined) {
     keepOperand(state, operand, read);
@@ -232,7 +237,7 @@ function readsOwnRow(state: State, host: Group, operand: Node, read: readonly Re
  * rows' sums, and their mean reads only them.
  */
 function keepOperand(state: State, operand: Node, read: readonly Reached[]): void {
-  if (isBoundary(state.stored, operand)) return;
+  if (isBoundary(state.stored, operand) || state.apart.has(operand)) return;
   for (const host of deepestFirst(hostsOf(state, read))) {
     const own = read.filter(({ node }) => state.owner.get(node) === host);
     const parts = own.reduce((bytes, { node }) => bytes + byteLength(node.type), 0);
@@ -247,7 +252,7 @@ function keepOperand(state: State, operand: Node, read: readonly Reached[]): voi
 function placeStored(state: State, node: Node): void {
   const shape = node.type.shape;
   const read = reads(state, node, shape);
-  for (const host of deepestFirst(hostsOf(state, read))) {
+  for (const host of state.apart.has(node) ? [] : deepestFirst(hostsOf(state, read))) {
     const store = storeIn(state, host, node, read);
     if (store === undefined || !mayJoin(state, host, read)) continue;
     host.stores.push(store);

@@ -10,6 +10,7 @@ import type { ScalarOp } from "../../ir/loop/scalar.ts";
 import { nameLeafResults } from "../passes/map-graph.ts";
 import { arrangeOperands, type Arranged } from "./arrange.ts";
 import { formGroups, isBoundary, type Group, type Grouping } from "./group.ts";
+import { overfullGroups } from "./limit-bindings.ts";
 import { splitReductions } from "./split-reduction.ts";
 import { isElementwise, isHeavy, isInlinable } from "./reach.ts";
 
@@ -45,6 +46,9 @@ const recomputeLimit = 12;
 /** Instructions above which the operand of a guarded movement (padding, concat) is kept: inside the guard nothing is shared. */
 const guardedLimit = 8;
 
+/** Each round takes a value out of every group that is given too many buffers. */
+const mostRounds = 32;
+
 /** Schedules the graph of an entry. `updated`: the states that any entry of the program writes. */
 export function scheduleGraph(
   graph: Graph,
@@ -60,6 +64,7 @@ export function scheduleGraph(
   for (const { value } of [...arranged.graph.outputs, ...arranged.graph.writes])
     if (isInlinable(value)) required.add(value);
   for (const node of arranged.graph.nodes) for (const value of operandsToKeep(node)) required.add(value);
+  const apart = new Set<Node>();
   let grouping = formGroups(arranged.graph, required);
   for (let round = 0; round < 3; round++) {
     const dear = dearToRepeat(arranged.graph, grouping);
@@ -67,7 +72,17 @@ export function scheduleGraph(
     for (const node of dear) required.add(node);
     grouping = formGroups(arranged.graph, required);
   }
-  return { graph: arranged.graph, grouping, vector: arranged.vector, placed: placedValues(arranged.graph, grouping) };
+  let placed = placedValues(arranged.graph, grouping);
+  const limit = machine.gpu?.bindings ?? Infinity;
+  for (let round = 0; round < mostRounds; round++) {
+    const over = overfullGroups(arranged.graph, grouping, placed, limit);
+    if (over === undefined) break;
+    for (const node of over.apart) apart.add(node);
+    for (const node of over.stored) required.add(node);
+    grouping = formGroups(arranged.graph, required, apart);
+    placed = placedValues(arranged.graph, grouping);
+  }
+  return { graph: arranged.graph, grouping, vector: arranged.vector, placed };
 }
 
 /** Operands that a node reads many times each, or inside a guard, and which are dear to compute. */

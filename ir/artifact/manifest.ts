@@ -209,7 +209,7 @@ export type GpuTarget = WgslTarget | CudaTarget;
 export type TargetName = ManifestTarget["name"];
 
 /** Names of all targets there are, in the order in which an artifact holds them. */
-export const targetNames: readonly TargetName[] = ["c", "wgsl", "cuda"];
+export const targetNames = ["c", "wgsl", "cuda"] as const satisfies readonly TargetName[];
 
 /** A manifest as one of its targets sees it: what was chosen when the artifact was loaded. */
 export type LoadedManifest = Omit<Manifest, "targets"> & {

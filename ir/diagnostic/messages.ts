@@ -842,7 +842,7 @@ export function gpuOutOfMemory(bytes: number, reason: string): Diagnostic {
 /** A driver refuses a kernel. */
 export function gpuKernelRefused(kernel: string, reason: string): Diagnostic {
   return target("K5204", `the kernel \`${printable(kernel)}\` cannot be compiled for this device`, {
-    got: reason.split("\n").map(printable).join("\n            "),
+    got: reason.split("\n").slice(0, 20).map(printable).join("\n            "),
     expected: "a kernel that the device's compiler accepts, with the bindings it is declared with",
     hint: "Compile the model again; if that does not help, `kiln compile --target c` makes it run on the processor.",
   });
@@ -905,7 +905,7 @@ export function gpuBadSteps(got: number): Diagnostic {
 /** A call of a device's driver failed. */
 export function gpuCallFailed(call: string, reason: string): Diagnostic {
   return target("K5211", `the GPU device failed in \`${printable(call)}\``, {
-    got: reason.split("\n").map(printable).join("\n            "),
+    got: reason.split("\n").slice(0, 20).map(printable).join("\n            "),
     expected: "success",
     hint: "`kiln doctor` shows the device and its driver; a newer driver may help.",
   });
@@ -917,6 +917,107 @@ export function gpuKernelTooLarge(kernel: string, expected: string, got: string)
     expected: printable(expected),
     got: printable(got),
     hint: "Compile the model for this device.",
+  });
+}
+
+// ---- K542x: CUDA devices; K543x: compiling for CUDA ----
+
+/** The CUDA driver cannot be opened. */
+export function cudaDriverMissing(path: string, reason: string): Diagnostic {
+  return target("K5420", "there is no CUDA driver on this machine", {
+    expected: `NVIDIA's driver, which brings ${printable(path)}`,
+    got: printable(reason),
+    hint: "Install NVIDIA's driver for this GPU (on Debian: apt install nvidia-driver), set KILN_CUDA_DRIVER to its libcuda, or choose another device with --device.",
+  });
+}
+
+/** The CUDA driver knows no GPU that can be used. */
+export function cudaGpuMissing(reason: string): Diagnostic {
+  return target("K5421", "the CUDA driver has no GPU to run on", {
+    expected: "an NVIDIA GPU that this process may use",
+    got: printable(reason),
+    hint: "`nvidia-smi` lists the GPUs; CUDA_VISIBLE_DEVICES may hide them, a container must be given them. --device chooses another device.",
+  });
+}
+
+/** A GPU is older than the kernels can be compiled for. */
+export function cudaGpuTooOld(name: string, capability: string): Diagnostic {
+  return target("K5422", `${printable(name)} is too old for compiled programs`, {
+    expected: "compute capability 8.0 or newer (Ampere: A100, RTX 30, and later)",
+    got: printable(capability),
+    hint: "Run on the processor (--device cpu) or through WebGPU (--device wgpu).",
+  });
+}
+
+/** The CUDA driver does not work, or is too old for what is called. */
+export function cudaDriverUnfit(reason: string): Diagnostic {
+  return target("K5423", "the CUDA driver cannot be used", {
+    expected: "a driver for CUDA 11.4 or newer whose kernel module is loaded",
+    got: printable(reason),
+    hint: "Install a newer driver and restart the machine; `nvidia-smi` must work first.",
+  });
+}
+
+/** The compiled kernels do not fit the GPU or its driver, and cannot be compiled again. `driver`: "13.0"; `compiler`: why. */
+export function cudaImageRefused(gpu: string, driver: string, reason: string, compiler: string): Diagnostic {
+  return target("K5424", "the compiled kernels do not fit this GPU and its driver", {
+    expected: `code for ${printable(gpu)} that a driver for CUDA ${printable(driver)} takes, or NVRTC to compile it`,
+    got: `${reason.split("\n").map(printable).join("\n            ")}; NVRTC: ${printable(compiler)}`,
+    hint: "Update the driver to that of the CUDA version that compiled them, or install NVRTC (pip install nvidia-cuda-nvrtc) and name it in NVRTC_PATH.",
+  });
+}
+
+/** Kernels come as source only, and there is no compiler. */
+export function cudaCompilerMissing(tried: readonly string[]): Diagnostic {
+  return target("K5425", "the kernels are not compiled for CUDA, and NVRTC to compile them is missing", {
+    expected: "a program compiled where nvcc was there, or NVRTC",
+    got: tried.map(printable).join("; "),
+    hint: "Install NVRTC (pip install nvidia-cuda-nvrtc, or the CUDA toolkit) and name it in NVRTC_PATH, or compile the model where nvcc is in the PATH.",
+  });
+}
+
+/** NVRTC refuses the kernels. */
+export function cudaCompileFailed(log: string): Diagnostic {
+  return target("K5426", "NVRTC cannot compile the kernels", {
+    got: log.split("\n").slice(0, 20).map(printable).join("\n            "),
+    expected: "success",
+    hint: "Use an NVRTC of CUDA 12 or newer (NVRTC_PATH); if it is one, this is a bug of Kiln: please report the log.",
+  });
+}
+
+/** The compiled code and the description of its kernels do not belong together. */
+export function cudaKernelMismatch(reason: string): Diagnostic {
+  return target("K5427", "the compiled kernels are not those of the program", {
+    got: printable(reason),
+    expected: "every kernel of the program, for as many threads as it is run with",
+    hint: "Compile the model again.",
+  });
+}
+
+/** `nvcc` failed. `status`: its exit code or signal, in words. */
+export function nvccFailed(command: string, status: string, output: string): Diagnostic {
+  return target("K5430", `nvcc failed: \`${printable(command)}\``, {
+    expected: "a fat binary",
+    got: `${printable(status)}\n            ${output.split("\n").slice(0, 20).map(printable).join("\n            ")}`,
+    hint: "nvcc 12 or newer is needed, with a host compiler it supports; KILN_NVCC names another nvcc, KILN_NVCC= (empty) leaves it out.",
+  });
+}
+
+/** `nvcc` took too long. */
+export function nvccTimedOut(command: string, seconds: number): Diagnostic {
+  return target("K5431", `nvcc did not finish within ${seconds} s: \`${printable(command)}\``, {
+    expected: "a fat binary in time",
+    got: "nothing",
+    hint: "Set KILN_CC_TIMEOUT to more seconds.",
+  });
+}
+
+/** The `nvcc` that was named is not there. */
+export function nvccMissing(path: string): Diagnostic {
+  return target("K5432", `there is no nvcc at ${printable(path)}`, {
+    expected: "the compiler that KILN_NVCC names",
+    got: "no such file",
+    hint: "Correct KILN_NVCC, or unset it: nvcc is then looked for in PATH, CUDA_HOME and /usr/local/cuda.",
   });
 }
 
@@ -2134,5 +2235,27 @@ export function backslashInPath(path: string): Diagnostic {
     expected: "a path without backslashes",
     got: printable(path),
     hint: "Rename the folder or the file.",
+  });
+}
+
+// ---- K55xx: WebGPU in a browser, and pages for it ----
+
+/** A browser has no WebGPU. `insecure`: the page came over plain HTTP from another machine. */
+export function webGpuMissing(insecure: boolean): Diagnostic {
+  return target("K5501", "this browser offers no WebGPU", {
+    expected: "WebGPU",
+    got: insecure ? "a page that is not in a secure context" : "none",
+    hint: insecure
+      ? "Open the page over https, from localhost, or as a file."
+      : "Use a current Chrome, Edge, Safari or Firefox; on Linux, Chrome may need chrome://flags/#enable-unsafe-webgpu.",
+  });
+}
+
+/** A browser has WebGPU, but no GPU for it. */
+export function webGpuNoAdapter(): Diagnostic {
+  return target("K5502", "this browser finds no GPU that WebGPU can use", {
+    expected: "a GPU with a current driver",
+    got: "no adapter",
+    hint: "Switch hardware acceleration on in the browser's settings, and update the GPU's driver.",
   });
 }

@@ -9,6 +9,10 @@ import type { GpuBinding, GpuInfo, GpuKernel, GpuLaunch } from "./device.ts";
 /** Work-groups a launch may have: two dimensions of what WebGPU promises for one. */
 export const mostGroups = 65_535 ** 2;
 
+/** Uniform bindings a kernel may have, and the bytes of each: what WebGPU promises. */
+const mostUniforms = 12;
+const uniformBytes = 65_536;
+
 /** Checks a range of `bytes` at `offset` that is copied from or to a memory of `size` bytes. @throws TargetError K5208. */
 export function checkCopy(what: string, size: number, offset: number, bytes: number): void {
   const fits = isCount(offset) && offset % 4 === 0 && bytes % 4 === 0 && bytes > 0 && offset + bytes <= size;
@@ -25,7 +29,9 @@ export function checkKernel(info: GpuInfo, kernel: GpuKernel): void {
   };
   within("threads", kernel.threads, info.threads, 1);
   within("bytes of shared arrays", kernel.sharedBytes, info.sharedBytes, 0);
-  within("bindings", kernel.bindings.length, info.bindings, 1);
+  const uniforms = kernel.bindings.filter((use) => use === "uniform").length;
+  within("bindings beside uniform ones", kernel.bindings.length - uniforms, info.bindings, 1);
+  within("uniform bindings", uniforms, mostUniforms, 0);
 }
 
 /** Checks a launch against its kernel, as it is at the first step. @throws TargetError K5208 and K5209. */
@@ -42,7 +48,8 @@ export function checkLaunch(info: GpuInfo, kernels: readonly GpuKernel[], launch
     throw fail(messages.gpuBadLaunch(kernel.name, `${kernel.bindings.length} bindings`, got));
   }
   launch.bindings.forEach((binding, index) => {
-    checkBinding(info, `binding ${index} of the kernel ${kernel.name}`, binding);
+    const most = kernel.bindings[index] === "uniform" ? Math.min(uniformBytes, info.bindingBytes) : info.bindingBytes;
+    checkBinding(info.alignment, most, `binding ${index} of the kernel ${kernel.name}`, binding);
     checkAgainstOthers(kernel, launch.bindings, index);
   });
 }
@@ -62,12 +69,12 @@ export function checkSteps(steps: number): void {
   if (!isCount(steps) || steps === 0) throw fail(messages.gpuBadSteps(steps));
 }
 
-function checkBinding(info: GpuInfo, what: string, { memory, offset, bytes, stride }: GpuBinding): void {
-  const { alignment, bindingBytes } = info;
+function checkBinding(alignment: number, most: number, what: string, binding: GpuBinding): void {
+  const { memory, offset, bytes, stride } = binding;
   const isAligned = [offset, stride].every((each) => isCount(each) && each % alignment === 0);
-  const isSized = isCount(bytes) && bytes > 0 && bytes % 4 === 0 && bytes <= bindingBytes;
+  const isSized = isCount(bytes) && bytes > 0 && bytes % 4 === 0 && bytes <= most;
   if (isAligned && isSized && offset + bytes <= memory.bytes) return;
-  const expected = `an offset and a stride in multiples of ${alignment} and a length in multiples of 4 up to ${bindingBytes}, within ${memory.bytes} bytes`;
+  const expected = `an offset and a stride in multiples of ${alignment} and a length in multiples of 4 up to ${most}, within ${memory.bytes} bytes`;
   throw fail(messages.gpuBadRange(what, expected, `${bytes} bytes at ${offset}, moved by ${stride}`));
 }
 
@@ -77,7 +84,7 @@ function checkAgainstOthers(kernel: GpuKernel, bindings: readonly GpuBinding[], 
   for (const [other, two] of bindings.slice(0, index).entries()) {
     if (one?.memory !== two.memory) continue;
     const pair = `bindings ${other} and ${index} of one memory`;
-    if (kernel.bindings[index] !== kernel.bindings[other])
+    if ((kernel.bindings[index] === "readwrite") !== (kernel.bindings[other] === "readwrite"))
       throw fail(messages.gpuBadLaunch(kernel.name, `${pair} declared alike`, "one read, one readwrite"));
     const apart = one.offset + one.bytes <= two.offset || two.offset + two.bytes <= one.offset;
     if (kernel.bindings[index] === "readwrite" && !apart)

@@ -9,6 +9,7 @@ import * as messages from "../../ir/diagnostic/messages.ts";
 import { loadNative, wgpuReadLimit, type NativeAdapter, type NativeWgpuDevice } from "../native.ts";
 import { checkCopy, checkKernel, checkLaunch, checkReach, checkSteps } from "./check.ts";
 import type {
+  BindingUse,
   GpuDevice,
   GpuInfo,
   GpuKernel,
@@ -19,6 +20,7 @@ import type {
   GpuSequence,
 } from "./device.ts";
 import { findWgpu } from "./find-wgpu.ts";
+import { wgpuVersion } from "./wgpu-pins.ts";
 import { wgslDanger } from "./wgsl-text.ts";
 
 /** How to open a device. */
@@ -28,7 +30,7 @@ export type WgpuOptions = {
 };
 
 /** A device of wgpu-native. */
-export type WgpuDevice = GpuDevice & {
+export type WgpuDevice = Omit<GpuDevice, "readSync" | "sequence"> & {
   readonly readSync: NonNullable<GpuDevice["readSync"]>;
   sequence(module: GpuModule, launches: readonly GpuLaunch[]): WgpuSequence;
   /** Takes the device away, as a driver that resets does; for tests of what happens then. */
@@ -43,12 +45,18 @@ export async function openWgpu(options: WgpuOptions = {}): Promise<WgpuDevice> {
   const wanted = options.adapter ?? process.env["KILN_WGPU_ADAPTER"] ?? "";
   const addon = await loadNative();
   const library = await findWgpu();
+  quietLayer();
   const native = new addon.WgpuDevice();
   try {
     const { adapter, limits } = await native.open(library.path, wanted);
-    return new Device(native, adapter, { ...limits, description: describeAdapter(adapter) });
+    const memoryBytes = Math.floor(limits.memoryBytes / 4) * 4;
+    return new Device(native, adapter, { ...limits, memoryBytes, description: describeAdapter(adapter) });
   } catch (error) {
-    throw fail(messages.noGpuDevice(wanted, textOf(error)), undefined, error);
+    const isLibrary = callOf(error) === "library";
+    const what = isLibrary
+      ? messages.wgpuUnavailable(wgpuVersion, [`${library.path}: ${textOf(error)}`])
+      : messages.noGpuDevice(wanted, textOf(error));
+    throw fail(what, undefined, error);
   }
 }
 
@@ -65,15 +73,30 @@ export async function describeWgpu(): Promise<{ readonly library: string; readon
   }
   try {
     const addon = await loadNative();
+    quietLayer();
     return { library, adapters: (await new addon.WgpuDevice().adapters(library)).map(describeAdapter) };
   } catch (error) {
     return { library: `${library}: ${textOf(error)}`, adapters: [] };
   }
 }
 
+/**
+ * Where no desktop is, a layer of Mesa's that orders GPUs as the desktop does says on standard error that it found none.
+ * We order them ourselves.
+ */
+function quietLayer(): void {
+  if (process.platform === "linux" && process.env["XDG_RUNTIME_DIR"] === undefined)
+    process.env["NODEVICE_SELECT"] ??= "1";
+}
+
 function describeAdapter({ name, driver, kind }: NativeAdapter): string {
   const more = [driver.trim(), kind === "software" ? "in software" : ""].filter((part) => part !== "");
   return more.length === 0 ? name : `${name} (${more.join(", ")})`;
+}
+
+/** The call that failed, as the addon names it. */
+function callOf(error: unknown): string | undefined {
+  return typeof error === "object" && error !== null && "call" in error ? String(error.call) : undefined;
 }
 
 function textOf(error: unknown): string {
@@ -132,7 +155,7 @@ class Sequence extends Owned implements WgpuSequence {
   }
 
   stop(): void {
-    if (!this.isFreed) this.owner.called("stop", (native) => native.stop(this.id));
+    this.owner.halt(this);
   }
 
   private check(steps: number): void {
@@ -144,6 +167,9 @@ class Sequence extends Owned implements WgpuSequence {
     }
   }
 }
+
+/** Uses of a binding by their number in the addon. */
+const uses: readonly BindingUse[] = ["read", "readwrite", "uniform"];
 
 class Device implements WgpuDevice {
   readonly info: GpuInfo;
@@ -211,7 +237,7 @@ class Device implements WgpuDevice {
     const texts = kernels.map(({ name, text, bindings }) => ({
       name,
       text,
-      writes: bindings.map((access) => access === "readwrite"),
+      uses: bindings.map((use) => uses.indexOf(use)),
     }));
     const id = await this.promised("load", async (native) => native.load(texts), kernels);
     return new Module(this, id, kernels);
@@ -250,6 +276,11 @@ class Device implements WgpuDevice {
   /** Remembers to give something back when it is forgotten. */
   track(owned: Owned): void {
     this.forgotten.register(owned, { id: owned.id, bytes: owned.bytes }, owned);
+  }
+
+  /** Ends the runs of a sequence. One that is gone has none. */
+  halt(sequence: Sequence): void {
+    this.native.stop(sequence.id);
   }
 
   /** Gives something back. */
@@ -303,7 +334,7 @@ function pieces(into: Uint8Array): readonly { readonly at: number; readonly piec
 /** The error for what the addon threw; its `call` says which kind of failure it is. */
 function deviceError(call: string, error: unknown, kernels: readonly GpuKernel[], bytes: number): Error {
   const text = textOf(error);
-  const failed = typeof error === "object" && error !== null && "call" in error ? String(error.call) : call;
+  const failed = callOf(error) ?? call;
   if (failed === "lost") return fail(messages.gpuLost(text), undefined, error);
   if (failed === "memory") return fail(messages.gpuOutOfMemory(bytes, text), undefined, error);
   const number = /^kernel (\d+)$/.exec(failed)?.[1];

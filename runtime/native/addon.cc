@@ -1,7 +1,9 @@
 // The addon: what JavaScript sees of it.
 //   allocate(bytes) -> ArrayBuffer       zeroed, aligned, with readable slack behind it
 //   floatMode() -> number                the calling thread's floating-point control register
+//   endThreads()                         ends the threads of all GPU devices, before the process ends
 //   new NativeProgram(image)             see native-program.h
+//   new CudaDevice()                     see cuda-binding.h
 //   new WgpuDevice()                     see wgpu-binding.h
 #include <napi.h>
 
@@ -9,7 +11,9 @@
 #include <memory>
 
 #include "addon-state.h"
+#include "cuda-binding.h"
 #include "float-mode.h"
+#include "gpu-thread.h"
 #include "native-program.h"
 #include "wgpu-binding.h"
 
@@ -51,6 +55,11 @@ Napi::Value floatMode(const Napi::CallbackInfo &info) {
   return Napi::Number::New(info.Env(), static_cast<double>(SavedFloatMode::read()));
 }
 
+Napi::Value endThreads(const Napi::CallbackInfo &info) {
+  GpuThread::endAll();
+  return info.Env().Undefined();
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   try {
     env.SetInstanceData(new AddonState(env));
@@ -60,7 +69,9 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   }
   exports.Set("allocate", Napi::Function::New<allocate>(env, "allocate"));
   exports.Set("floatMode", Napi::Function::New<floatMode>(env, "floatMode"));
+  exports.Set("endThreads", Napi::Function::New<endThreads>(env, "endThreads"));
   exports.Set("NativeProgram", NativeProgram::define(env));
+  exports.Set("CudaDevice", cuda::DeviceBinding::define(env));
   exports.Set("WgpuDevice", WgpuBinding::define(env));
   return exports;
 }

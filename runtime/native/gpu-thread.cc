@@ -1,9 +1,41 @@
 #include "gpu-thread.h"
 
+#include <set>
 #include <system_error>
 #include <utility>
 
 namespace kiln {
+
+namespace {
+
+// All that there are. Never destroyed, since it is needed to the last.
+struct LiveThreads {
+  std::mutex mutex;
+  std::set<GpuThread *> threads;
+};
+
+LiveThreads &live() {
+  static auto &all = *new LiveThreads;
+  return all;
+}
+
+}  // namespace
+
+GpuThread::GpuThread() {
+  std::lock_guard lock(live().mutex);
+  live().threads.insert(this);
+}
+
+GpuThread::~GpuThread() {
+  shutDown();
+  std::lock_guard lock(live().mutex);
+  live().threads.erase(this);
+}
+
+void GpuThread::endAll() {
+  std::lock_guard lock(live().mutex);
+  for (GpuThread *thread : live().threads) thread->end();
+}
 
 Result<bool> GpuThread::post(Job job) {
   {
@@ -39,13 +71,17 @@ Result<bool> GpuThread::postAndWait(const Job &job) {
   return true;
 }
 
-void GpuThread::shutDown() {
+void GpuThread::end() {
   {
     std::lock_guard lock(mutex_);
     quit_.store(true, std::memory_order_relaxed);
   }
   queued_.notify_one();
   if (thread_.joinable()) thread_.join();
+}
+
+void GpuThread::shutDown() {
+  end();
   jobs_.clear();
 }
 

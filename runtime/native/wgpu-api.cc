@@ -1,16 +1,10 @@
 #include "wgpu-api.h"
 
-#ifdef _WIN32
-#include <windows.h>
-#else
-#include <dlfcn.h>
-#endif
-
 #include <map>
 #include <memory>
 #include <mutex>
 
-#include "float-mode.h"
+#include "named-library.h"
 
 namespace kiln {
 
@@ -19,45 +13,20 @@ namespace {
 // What the vendored headers describe: 29.x. Other major versions number things differently.
 constexpr std::uint32_t headerMajor = 29;
 
-#ifdef _WIN32
-using LibraryHandle = HMODULE;
-LibraryHandle openLibrary(const char *path) { return LoadLibraryA(path); }
-void *findSymbol(LibraryHandle library, const char *name) {
-  return reinterpret_cast<void *>(GetProcAddress(library, name));
-}
-void closeLibrary(LibraryHandle library) { FreeLibrary(library); }
-std::string linkError() { return "error " + std::to_string(GetLastError()); }
-#else
-using LibraryHandle = void *;
-LibraryHandle openLibrary(const char *path) { return dlopen(path, RTLD_NOW | RTLD_LOCAL); }
-void *findSymbol(LibraryHandle library, const char *name) { return dlsym(library, name); }
-void closeLibrary(LibraryHandle library) { dlclose(library); }
-std::string linkError() {
-  const char *text = dlerror();
-  return text == nullptr ? "unknown error" : text;
-}
-#endif
-
 Result<std::unique_ptr<WgpuApi>> load(const std::string &path) {
-  SavedFloatMode mode;
-  const LibraryHandle library = openLibrary(path.c_str());
-  if (library == nullptr) return Failure{"library", linkError()};
+  auto library = NamedLibrary::open(path);
+  if (!library.ok()) return library.failure();
   auto api = std::make_unique<WgpuApi>();
   const char *missing = nullptr;
 #define KILN_WGPU_FIND(name)                                                          \
-  api->name = reinterpret_cast<decltype(api->name)>(findSymbol(library, "wgpu" #name)); \
+  api->name = reinterpret_cast<decltype(api->name)>(library.value().find("wgpu" #name)); \
   if (api->name == nullptr) missing = "wgpu" #name;
   KILN_WGPU_FUNCTIONS(KILN_WGPU_FIND)
 #undef KILN_WGPU_FIND
-  if (missing != nullptr) {
-    closeLibrary(library);
-    return Failure{"library", std::string("it has no function ") + missing};
-  }
-  if (const std::uint32_t major = api->GetVersion() >> 24; major != headerMajor) {
-    closeLibrary(library);
+  if (missing != nullptr) return Failure{"library", std::string("it has no function ") + missing};
+  if (const std::uint32_t major = api->GetVersion() >> 24; major != headerMajor)
     return Failure{"library", "it is version " + std::to_string(major) + " of wgpu-native, not " +
                                   std::to_string(headerMajor)};
-  }
   return api;
 }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <new>
 #include <string>
 #include <utility>
 
@@ -12,19 +11,8 @@ namespace kiln {
 
 namespace {
 
-// What `work` returns, or what it throws as a failure.
-template <class T>
-Result<T> caught(const std::function<Result<T>()> &work) {
-  try {
-    return work();
-  } catch (const std::bad_alloc &) {
-    return Failure{outOfMemory, "this process has no memory left"};
-  } catch (const std::exception &error) {
-    return Failure{"call", error.what()};
-  }
-}
-
-constexpr WGPUBufferUsage storage = WGPUBufferUsage_Storage | WGPUBufferUsage_CopySrc | WGPUBufferUsage_CopyDst;
+constexpr WGPUBufferUsage storage =
+    WGPUBufferUsage_Storage | WGPUBufferUsage_Uniform | WGPUBufferUsage_CopySrc | WGPUBufferUsage_CopyDst;
 
 Failure malformed(const std::string &text) { return {"call", text}; }
 
@@ -54,7 +42,7 @@ Napi::Object toObject(Napi::Env env, const WGPULimits &limits) {
   const auto set = [&](const char *name, std::uint64_t value) {
     object.Set(name, Napi::Number::New(env, static_cast<double>(value)));
   };
-  set("alignment", limits.minStorageBufferOffsetAlignment);
+  set("alignment", std::max(limits.minStorageBufferOffsetAlignment, limits.minUniformBufferOffsetAlignment));
   set("memoryBytes", limits.maxBufferSize);
   set("bindingBytes", limits.maxStorageBufferBindingSize);
   set("bindings", std::min(limits.maxStorageBuffersPerShaderStage, limits.maxBindingsPerBindGroup));
@@ -85,12 +73,16 @@ std::optional<std::vector<KernelText>> readKernels(Napi::Value value) {
     const Napi::Value item = list.Get(i);
     if (!item.IsObject()) return std::nullopt;
     const auto object = item.As<Napi::Object>();
-    const Napi::Value name = object.Get("name"), text = object.Get("text"), writes = object.Get("writes");
-    if (!name.IsString() || !text.IsString() || !writes.IsArray()) return std::nullopt;
+    const Napi::Value name = object.Get("name"), text = object.Get("text"), uses = object.Get("uses");
+    if (!name.IsString() || !text.IsString() || !uses.IsArray()) return std::nullopt;
     kernels[i].name = name.As<Napi::String>();
     kernels[i].text = text.As<Napi::String>();
-    const auto flags = writes.As<Napi::Array>();
-    for (std::uint32_t j = 0; j < flags.Length(); j++) kernels[i].writes.push_back(flags.Get(j).ToBoolean());
+    const auto numbers = uses.As<Napi::Array>();
+    for (std::uint32_t j = 0; j < numbers.Length(); j++) {
+      const auto use = countOf(numbers.Get(j));
+      if (!use || *use > static_cast<std::size_t>(BindingUse::uniform)) return std::nullopt;
+      kernels[i].bindings.push_back(static_cast<BindingUse>(*use));
+    }
   }
   return kernels;
 }
@@ -118,71 +110,47 @@ Napi::Function WgpuBinding::define(Napi::Env env) {
 }
 
 WgpuBinding::WgpuBinding(const Napi::CallbackInfo &info)
-    : Napi::ObjectWrap<WgpuBinding>(info), state_(info.Env().GetInstanceData<AddonState>()), env_(info.Env()) {
-  // The thread must be gone before the environment's way back to JavaScript is.
-  hooked_ = napi_add_env_cleanup_hook(env_, &WgpuBinding::shutDown, this) == napi_ok;
-}
-
-WgpuBinding::~WgpuBinding() {
-  if (hooked_) napi_remove_env_cleanup_hook(env_, &WgpuBinding::shutDown, this);
-  hooked_ = true;
-  shutDown(this);
-}
-
-void WgpuBinding::shutDown(void *pointer) {
-  auto &self = *static_cast<WgpuBinding *>(pointer);
-  self.hooked_ = false;
-  self.thread_.shutDown();
-  self.sequences_.clear();
-  self.modules_.clear();
-  self.buffers_.clear();
-  self.device_.reset();
-  self.engine_.reset();
-}
+    : Napi::ObjectWrap<WgpuBinding>(info), queue_(info.Env(), [this] {
+        sequences_.clear();
+        modules_.clear();
+        buffers_.clear();
+        device_.reset();
+        engine_.reset();
+      }) {}
 
 Result<long> WgpuBinding::Engine::outcome(Result<long> result) {
-  if (!failed) return result;
-  Failure failure = std::move(*failed);
-  failed.reset();
-  return failure;
+  std::optional<Failure> earlier = std::exchange(failed, std::nullopt);
+  if (result.ok() && !earlier) return result;
+  // Whatever else fails on a lost device fails because of that.
+  if (auto why = device ? device->lost() : std::nullopt) return *why;
+  return earlier ? *earlier : result;
 }
 
-Napi::Value WgpuBinding::promise(const Napi::CallbackInfo &info, std::function<Result<long>()> work, Value value,
+Napi::Value WgpuBinding::promise(const Napi::CallbackInfo &info, GpuQueue::Work work, GpuQueue::Value value,
                                  napi_value held) {
-  const Napi::Env env = info.Env();
-  Napi::Array all = Napi::Array::New(env);
-  // This object lives as long as somebody waits for it.
-  all.Set(0u, info.This());
-  if (held != nullptr) all.Set(1u, held);
-  auto pending = std::make_shared<PendingRun>(env, all);
-  pending->value = std::move(value);
-  const Napi::Promise promise = pending->deferred.Promise();
-  auto queued = thread_.post([state = state_, engine = engine_, work = std::move(work), pending]() mutable {
-    pending->result = engine->outcome(caught(work));
-    // Handed on, not shared: it must be destroyed on the JavaScript thread.
-    state->report(std::move(pending));
-  });
-  if (!queued.ok()) return refuse(env, queued.failure());
-  state_->expect(env);
-  return promise;
+  return queue_.promise(
+      info.This().As<Napi::Object>(),
+      [engine = engine_, work = std::move(work)] { return engine->outcome(work()); }, std::move(value), held);
 }
 
-Result<long> WgpuBinding::here(const std::function<Result<long>()> &work) {
-  Result<long> result{0L};
-  auto waited = thread_.postAndWait([&] { result = engine_->outcome(caught(work)); });
-  return waited.ok() ? result : waited.failure();
+Result<long> WgpuBinding::here(const GpuQueue::Work &work) {
+  return queue_.here([&] { return engine_->outcome(work()); });
 }
 
-void WgpuBinding::queue(Napi::Env env, std::function<Result<bool>()> work) {
-  auto queued = thread_.post([engine = engine_, work = std::move(work)] {
-    auto result = caught(work);
-    if (!result.ok() && !engine->failed) engine->failed = result.failure();
+void WgpuBinding::post(Napi::Env env, std::function<Result<bool>()> work) {
+  queue_.post(env, [engine = engine_, work = std::move(work)] {
+    try {
+      auto result = work();
+      if (!result.ok() && !engine->failed) engine->failed = result.failure();
+    } catch (const std::exception &error) {
+      engine->failed = Failure{"call", error.what()};
+    }
   });
-  if (!queued.ok()) throwFailure(env, queued.failure());
 }
 
 Napi::Value WgpuBinding::open(const Napi::CallbackInfo &info) {
-  if (!info[0].IsString() || !info[1].IsString()) return refuse(info.Env(), malformed("open(library, adapter) takes two texts"));
+  if (!info[0].IsString() || !info[1].IsString())
+    return refuse(info.Env(), malformed("open(library, adapter) takes two texts"));
   const std::string path = info[0].As<Napi::String>(), wanted = info[1].As<Napi::String>();
   const auto work = [engine = engine_, path, wanted]() -> Result<long> {
     auto api = WgpuApi::open(path);
@@ -233,9 +201,9 @@ Napi::Value WgpuBinding::free(const Napi::CallbackInfo &info) {
   const auto id = countOf(info[0]);
   if (!id) return info.Env().Undefined();
   // The last owner goes on the GPU thread, after what still uses it.
-  const auto release = [this](auto &table, std::uint64_t number) {
+  const auto release = [&](auto &table, std::uint64_t number) {
     if (auto node = table.extract(number); !node.empty())
-      static_cast<void>(thread_.post([held = std::move(node.mapped())]() mutable { held.reset(); }));
+      queue_.post(info.Env(), [held = std::move(node.mapped())]() mutable { held.reset(); });
   };
   release(buffers_, *id);
   release(modules_, *id);
@@ -248,8 +216,9 @@ Napi::Value WgpuBinding::write(const Napi::CallbackInfo &info) {
   const auto offset = countOf(info[1]);
   const auto data = bytesOf(info.Env(), info[2]);
   if (!buffer || !offset || !data) return refuse(info.Env(), malformed("write(memory, offset, data) is malformed"));
+  if (auto why = device_->lost()) return refuse(info.Env(), *why);
   auto copy = std::make_shared<std::vector<std::byte>>(data->begin(), data->end());
-  queue(info.Env(), [engine = engine_, buffer, offset = *offset, copy] {
+  post(info.Env(), [engine = engine_, buffer, offset = *offset, copy] {
     return engine->device->write(*buffer, offset, *copy);
   });
   return info.Env().Undefined();
@@ -259,7 +228,8 @@ Napi::Value WgpuBinding::read(const Napi::CallbackInfo &info) {
   const auto buffer = find(buffers_, info[0]);
   const auto offset = countOf(info[1]);
   const auto into = bytesOf(info.Env(), info[2]);
-  if (!buffer || !offset || !into || into->size() > WgpuDevice::pieceBytes) return refuse(info.Env(), malformed("read(memory, offset, into) is malformed"));
+  if (!buffer || !offset || !into || into->size() > WgpuDevice::pieceBytes)
+    return refuse(info.Env(), malformed("read(memory, offset, into) is malformed"));
   auto bytes = std::make_shared<std::vector<std::byte>>();
   const auto work = [engine = engine_, buffer, offset = *offset, bytes, size = into->size()]() -> Result<long> {
     bytes->resize(size);
@@ -291,7 +261,8 @@ Napi::Value WgpuBinding::readSync(const Napi::CallbackInfo &info) {
 
 Napi::Value WgpuBinding::load(const Napi::CallbackInfo &info) {
   auto kernels = readKernels(info[0]);
-  if (!device_ || !kernels) return refuse(info.Env(), malformed("load(kernels) takes a list of { name, text, writes }, on an open device"));
+  if (!device_ || !kernels)
+    return refuse(info.Env(), malformed("load(kernels) takes a list of { name, text, uses }, on an open device"));
   auto module = std::make_shared<Module>();
   const auto work = [engine = engine_, module, list = std::move(*kernels)]() -> Result<long> {
     for (std::size_t i = 0; i < list.size(); i++) {
@@ -309,7 +280,9 @@ Napi::Value WgpuBinding::load(const Napi::CallbackInfo &info) {
 
 Napi::Value WgpuBinding::sequence(const Napi::CallbackInfo &info) {
   const Napi::Env env = info.Env();
-  if (!info[0].IsArray()) return refuse(env, malformed("sequence(launches) takes a list"));
+  if (!device_ || !info[0].IsArray())
+    return refuse(env, malformed("sequence(launches) takes a list, on an open device"));
+  if (auto why = device_->lost()) return refuse(env, *why);
   const auto list = info[0].As<Napi::Array>();
   std::vector<Launch> launches;
   for (std::uint32_t i = 0; i < list.Length(); i++) {
@@ -327,7 +300,8 @@ Napi::Value WgpuBinding::sequence(const Napi::CallbackInfo &info) {
       const auto buffer = find(buffers_, numbers.Get(j));
       const auto offset = countOf(numbers.Get(j + 1)), bytes = countOf(numbers.Get(j + 2)),
                  stride = countOf(numbers.Get(j + 3));
-      if (!buffer || !offset || !bytes || !stride) return refuse(env, malformed("a range is memory, offset, bytes and stride"));
+      if (!buffer || !offset || !bytes || !stride)
+        return refuse(env, malformed("a range is memory, offset, bytes and stride"));
       launch.ranges.push_back({buffer, *offset, *bytes, *stride});
     }
     launches.push_back(std::move(launch));
@@ -341,8 +315,8 @@ Napi::Value WgpuBinding::run(const Napi::CallbackInfo &info) {
   const auto steps = countOf(info[1]);
   if (!sequence || !steps) return refuse(info.Env(), malformed("run(sequence, steps) is malformed"));
   return promise(info, [engine = engine_, sequence, steps = static_cast<long>(*steps), since = sequence->stops(),
-                        &thread = thread_] {
-    return sequence->run(*engine->device, steps, since, [&thread] { return thread.quitting(); });
+                        &queue = queue_] {
+    return sequence->run(*engine->device, steps, since, [&queue] { return queue.quitting(); });
   });
 }
 
@@ -363,7 +337,8 @@ Napi::Value WgpuBinding::stop(const Napi::CallbackInfo &info) {
 }
 
 Napi::Value WgpuBinding::lose(const Napi::CallbackInfo &info) {
-  queue(info.Env(), [engine = engine_]() -> Result<bool> {
+  if (!device_) return refuse(info.Env(), malformed("no device is open"));
+  post(info.Env(), [engine = engine_]() -> Result<bool> {
     engine->device->lose();
     return true;
   });

@@ -4,7 +4,7 @@
 //   open(library, adapter) -> Promise<{...}>        adapters(library) -> Promise<string[]>
 //   allocate(bytes) -> id                           free(id)
 //   write(id, offset, data)                         read(id, offset, into) -> Promise, readSync
-//   load([{ name, text, writes }]) -> Promise<id>
+//   load([{ name, text, uses }]) -> Promise<id>
 //   sequence([{ module, kernel, groups, ranges: [id, offset, bytes, stride, ...] }]) -> id
 //   run(id, steps) -> Promise<number>, runSync      stop(id)
 //   lose()                                          close() -> Promise
@@ -13,15 +13,13 @@
 
 #include <napi.h>
 
-#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <unordered_map>
 #include <vector>
 
-#include "addon-state.h"
-#include "gpu-thread.h"
+#include "gpu-queue.h"
 #include "wgpu-sequence.h"
 
 namespace kiln {
@@ -30,7 +28,6 @@ class WgpuBinding : public Napi::ObjectWrap<WgpuBinding> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit WgpuBinding(const Napi::CallbackInfo &info);
-  ~WgpuBinding();
 
  private:
   using Module = std::vector<PipelinePointer>;
@@ -43,7 +40,6 @@ class WgpuBinding : public Napi::ObjectWrap<WgpuBinding> {
     // What `result` is to whoever waits for it.
     Result<long> outcome(Result<long> result);
   };
-  using Value = std::function<Result<Napi::Value>(Napi::Env, Napi::Object)>;
   template <class T>
   using Table = std::unordered_map<std::uint64_t, std::shared_ptr<T>>;
 
@@ -62,31 +58,19 @@ class WgpuBinding : public Napi::ObjectWrap<WgpuBinding> {
   Napi::Value lose(const Napi::CallbackInfo &info);
   Napi::Value close(const Napi::CallbackInfo &info);
 
-  // A method of JavaScript's, out of which no exception comes.
   template <auto Method>
   Napi::Value guarded(const Napi::CallbackInfo &info) {
-    try {
-      return (this->*Method)(info);
-    } catch (const std::exception &error) {
-      throwFailure(info.Env(), {"call", error.what()});
-      return info.Env().Undefined();
-    }
+    return guardedCall<Method>(*this, info);
   }
 
-  // Queues `work` for the GPU thread; the promise resolves to what it returns, or to what `value` makes of it and `held`.
-  Napi::Value promise(const Napi::CallbackInfo &info, std::function<Result<long>()> work, Value value = nullptr,
+  // Queues `work`; the promise resolves to what it returns, or to what `value` makes of it and `held`.
+  Napi::Value promise(const Napi::CallbackInfo &info, GpuQueue::Work work, GpuQueue::Value value = nullptr,
                       napi_value held = nullptr);
   // Runs `work` on the GPU thread and waits.
-  Result<long> here(const std::function<Result<long>()> &work);
+  Result<long> here(const GpuQueue::Work &work);
   // Queues `work` that nobody waits for; its failure is that of the next call that somebody does.
-  void queue(Napi::Env env, std::function<Result<bool>()> work);
+  void post(Napi::Env env, std::function<Result<bool>()> work);
 
-  static void shutDown(void *self);
-
-  AddonState *state_;
-  napi_env env_;
-  bool hooked_ = false;
-  GpuThread thread_;
   std::shared_ptr<Engine> engine_ = std::make_shared<Engine>();
   // The open device, for calls that do not go through the GPU thread; of the JavaScript thread.
   std::shared_ptr<WgpuDevice> device_;
@@ -94,6 +78,7 @@ class WgpuBinding : public Napi::ObjectWrap<WgpuBinding> {
   Table<WgpuBuffer> buffers_;
   Table<Module> modules_;
   Table<WgpuSequence> sequences_;
+  GpuQueue queue_;
 };
 
 }  // namespace kiln

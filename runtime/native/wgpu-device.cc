@@ -3,6 +3,8 @@
 #include <cstring>
 #include <utility>
 
+#include "panic-guard.h"
+
 namespace kiln {
 
 namespace {
@@ -75,6 +77,8 @@ int rank(WGPUAdapterType type) {
 bool matches(const AdapterDescription &description, const std::string &wanted) {
   return description.name.find(wanted) != std::string::npos || description.driver.find(wanted) != std::string::npos;
 }
+
+constexpr const char *panicked = "the driver lost it in the middle of a call";
 
 // What a callback of a request leaves behind.
 template <class T>
@@ -159,8 +163,13 @@ std::optional<Failure> WgpuDevice::request() {
 
 WgpuDevice::~WgpuDevice() {
   // What the queue still runs uses the buffers; the library frees nothing before that is over.
-  if (device_ && !lost()) api_.DevicePoll(device(), true, nullptr);
+  if (device_) static_cast<void>(wait("close", nullptr));
   staging_.reset();
+  // Here the library waits once more, and panics if the device is gone.
+  static_cast<void>(survives([this] {
+    queue_ = QueueHandle();
+    device_ = DeviceHandle();
+  }));
 }
 
 std::optional<Failure> WgpuDevice::lost() const {
@@ -169,10 +178,11 @@ std::optional<Failure> WgpuDevice::lost() const {
   return Failure{lostDevice, lossReason_};
 }
 
-void WgpuDevice::markLost(const std::string &reason) {
+Failure WgpuDevice::markLost(const std::string &reason) {
   std::lock_guard lock(lossMutex_);
   if (lossReason_.empty()) lossReason_ = reason.empty() ? "the driver gives no reason" : reason;
   isLost_.store(true, std::memory_order_release);
+  return {lostDevice, lossReason_};
 }
 
 void WgpuDevice::lose() {
@@ -201,7 +211,7 @@ Result<bool> WgpuDevice::write(const WgpuBuffer &buffer, std::uint64_t offset, s
   if (errors.failed()) return errors.failure("write");
   unsent_ += data.size();
   if (unsent_ < mostUnsent) return true;
-  api_.QueueSubmit(queue_.get(), 0, nullptr);
+  if (!survives([this] { api_.QueueSubmit(queue_.get(), 0, nullptr); })) return markLost(panicked);
   unsent_ = 0;
   if (errors.failed()) return errors.failure("write");
   return wait("write", nullptr);
@@ -243,7 +253,8 @@ Result<WGPUSubmissionIndex> WgpuDevice::submitFinished(const char *call, const E
   if (errors.failed()) return errors.failure(call);
   if (commands == nullptr) return Failure{call, "there is no command buffer"};
   if (auto why = lost()) return *why;
-  const WGPUSubmissionIndex index = api_.QueueSubmitForIndex(queue_.get(), 1, &commands);
+  WGPUSubmissionIndex index = 0;
+  if (!survives([&] { index = api_.QueueSubmitForIndex(queue_.get(), 1, &commands); })) return markLost(panicked);
   unsent_ = 0;
   if (errors.failed()) return errors.failure(call);
   return index;
@@ -253,7 +264,7 @@ Result<bool> WgpuDevice::wait(const char *call, const WGPUSubmissionIndex *index
   if (auto why = lost()) return *why;
   ErrorCapture errors;
   // What it returns says nothing: it has been seen to say "empty" with work under way.
-  api_.DevicePoll(device(), true, index);
+  if (!survives([&] { api_.DevicePoll(device(), true, index); })) return markLost(panicked);
   if (auto why = lost()) return *why;
   if (errors.failed()) return errors.failure(call);
   return true;

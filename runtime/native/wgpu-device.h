@@ -125,7 +125,8 @@ class WgpuDevice {
 
   std::optional<Failure> request();
   Result<WGPUSubmissionIndex> submitFinished(const char *call, const ErrorCapture &errors, WGPUCommandBuffer commands);
-  void markLost(const std::string &reason);
+  // Also the failure of whatever is under way.
+  Failure markLost(const std::string &reason);
 
   const WgpuApi &api_;
   InstanceHandle instance_;

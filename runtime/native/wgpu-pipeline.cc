@@ -1,5 +1,6 @@
 #include "wgpu-pipeline.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace kiln {
@@ -7,13 +8,26 @@ namespace kiln {
 namespace {
 
 constexpr std::size_t mostPipelines = 1024;
+// WebGPU's default limit of a uniform binding.
+constexpr std::uint64_t mostUniformBytes = 65536;
 
-BindGroupLayoutHandle makeLayout(WgpuDevice &device, const std::vector<bool> &writes) {
-  std::vector<WGPUBindGroupLayoutEntry> entries(writes.size());
-  for (std::size_t i = 0; i < writes.size(); i++) {
+WGPUBufferBindingType typeOf(BindingUse use) {
+  switch (use) {
+    case BindingUse::readwrite:
+      return WGPUBufferBindingType_Storage;
+    case BindingUse::uniform:
+      return WGPUBufferBindingType_Uniform;
+    default:
+      return WGPUBufferBindingType_ReadOnlyStorage;
+  }
+}
+
+BindGroupLayoutHandle makeLayout(WgpuDevice &device, const std::vector<BindingUse> &bindings) {
+  std::vector<WGPUBindGroupLayoutEntry> entries(bindings.size());
+  for (std::size_t i = 0; i < bindings.size(); i++) {
     entries[i].binding = static_cast<std::uint32_t>(i);
     entries[i].visibility = WGPUShaderStage_Compute;
-    entries[i].buffer.type = writes[i] ? WGPUBufferBindingType_Storage : WGPUBufferBindingType_ReadOnlyStorage;
+    entries[i].buffer.type = typeOf(bindings[i]);
   }
   WGPUBindGroupLayoutDescriptor descriptor{};
   descriptor.entryCount = entries.size();
@@ -32,7 +46,7 @@ WgpuPipeline make(WgpuDevice &device, const KernelText &kernel, const ErrorCaptu
   moduleDescriptor.nextInChain = &source.chain;
   const ShaderModuleHandle module(api, api.DeviceCreateShaderModule(device.device(), &moduleDescriptor));
   if (errors.failed()) return made;
-  made.layout = makeLayout(device, kernel.writes);
+  made.layout = makeLayout(device, kernel.bindings);
   if (errors.failed()) return made;
   WGPUBindGroupLayout layout = made.layout.get();
   WGPUPipelineLayoutDescriptor layoutDescriptor{};
@@ -50,18 +64,20 @@ WgpuPipeline make(WgpuDevice &device, const KernelText &kernel, const ErrorCaptu
 
 // Dispatches no work-group at all, on buffers made for it, with `bytes` for each binding: nothing of the kernel runs, but
 // the driver prepares it. It may fail where the kernel's bindings are larger.
-bool warmUp(WgpuDevice &device, const WgpuPipeline &pipeline, const std::vector<bool> &writes, std::uint64_t bytes) {
+bool warmUp(WgpuDevice &device, const WgpuPipeline &pipeline, const std::vector<BindingUse> &bindings,
+            std::uint64_t bytes) {
   const WgpuApi &api = device.api();
   // A buffer is either read or written within a dispatch.
-  auto read = device.allocate(bytes, WGPUBufferUsage_Storage);
-  auto written = device.allocate(bytes * (writes.size() + 1), WGPUBufferUsage_Storage);
+  auto read = device.allocate(bytes, WGPUBufferUsage_Storage | WGPUBufferUsage_Uniform);
+  auto written = device.allocate(bytes * (bindings.size() + 1), WGPUBufferUsage_Storage);
   if (!read.ok() || !written.ok()) return false;
-  std::vector<WGPUBindGroupEntry> entries(writes.size());
-  for (std::size_t i = 0; i < writes.size(); i++) {
+  std::vector<WGPUBindGroupEntry> entries(bindings.size());
+  for (std::size_t i = 0; i < bindings.size(); i++) {
+    const bool writes = bindings[i] == BindingUse::readwrite;
     entries[i].binding = static_cast<std::uint32_t>(i);
-    entries[i].buffer = (writes[i] ? written : read).value()->get();
-    entries[i].offset = writes[i] ? i * bytes : 0;
-    entries[i].size = bytes;
+    entries[i].buffer = (writes ? written : read).value()->get();
+    entries[i].offset = writes ? i * bytes : 0;
+    entries[i].size = bindings[i] == BindingUse::uniform ? std::min(bytes, mostUniformBytes) : bytes;
   }
   auto group = makeBindGroup(device, pipeline, entries);
   if (!group.ok()) return false;
@@ -80,7 +96,7 @@ bool warmUp(WgpuDevice &device, const WgpuPipeline &pipeline, const std::vector<
 Result<PipelinePointer> PipelineCache::get(WgpuDevice &device, const KernelText &kernel, std::size_t number) {
   if (auto why = device.lost()) return *why;
   std::string key = kernel.name + '\0';
-  for (const bool writes : kernel.writes) key += writes ? 'w' : 'r';
+  for (const BindingUse use : kernel.bindings) key += static_cast<char>('0' + static_cast<int>(use));
   key += '\0' + kernel.text;
   if (const auto found = pipelines_.find(key); found != pipelines_.end()) return found->second;
   auto made = std::make_shared<WgpuPipeline>();
@@ -92,7 +108,7 @@ Result<PipelinePointer> PipelineCache::get(WgpuDevice &device, const KernelText 
     if (!made->pipeline) return Failure{call, "there is no pipeline"};
   }
   // Small buffers do for kernels whose bindings are arrays without a length.
-  if (!warmUp(device, *made, kernel.writes, 1024)) warmUp(device, *made, kernel.writes, std::uint64_t{1} << 20);
+  if (!warmUp(device, *made, kernel.bindings, 1024)) warmUp(device, *made, kernel.bindings, std::uint64_t{1} << 20);
   if (auto why = device.lost()) return *why;
   trim();
   pipelines_.emplace(std::move(key), made);

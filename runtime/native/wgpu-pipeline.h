@@ -3,6 +3,7 @@
 #ifndef KILN_WGPU_PIPELINE_H
 #define KILN_WGPU_PIPELINE_H
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -12,11 +13,13 @@
 
 namespace kiln {
 
+// How a kernel uses a binding, in the order of `uses` in runtime/gpu/wgpu.ts.
+enum class BindingUse : std::uint8_t { read, readwrite, uniform };
+
 struct KernelText {
   std::string name;
   std::string text;
-  // Whether the kernel writes its bindings.
-  std::vector<bool> writes;
+  std::vector<BindingUse> bindings;
 };
 
 struct WgpuPipeline {

@@ -18,12 +18,23 @@ export type OptionSpec =
   /** Text that may be left out: `true` then. */
   | { readonly kind: "optionalText"; readonly value: string; readonly doc: string }
   /** One of a few words. */
-  | { readonly kind: "choice"; readonly choices: readonly string[]; readonly doc: string };
+  | { readonly kind: "choice"; readonly choices: readonly string[]; readonly doc: string }
+  /** Some of a few words, separated by commas. */
+  | { readonly kind: "choices"; readonly choices: readonly string[]; readonly doc: string };
 
 /** Flags by name. */
 export type OptionTable = Readonly<Record<string, OptionSpec>>;
 
-type OptionValue<S extends OptionSpec> = S["kind"] extends "switch"
+type OptionValue<S extends OptionSpec> = S extends {
+  readonly kind: "choice" | "choices";
+  readonly choices: readonly (infer Word)[];
+}
+  ? S["kind"] extends "choice"
+    ? Word
+    : readonly Word[]
+  : PlainValue<S>;
+
+type PlainValue<S extends OptionSpec> = S["kind"] extends "switch"
   ? boolean
   : S["kind"] extends "count"
     ? number
@@ -120,7 +131,18 @@ function optionOf(flag: string, spec: OptionSpec): Option {
         if (spec.choices.includes(text)) return text;
         throw fail(messages.badOptionValue(flag, spec.choices.join(", "), text));
       });
+    case "choices":
+      return new Option(`${flag} <${spec.choices.join(",")}>`, spec.doc).argParser((text: string) =>
+        parseChoices(flag, text, spec.choices),
+      );
   }
+}
+
+function parseChoices(flag: string, text: string, choices: readonly string[]): readonly string[] {
+  const words = text.split(",").map((word) => word.trim());
+  const wrong = words.find((word) => !choices.includes(word));
+  if (wrong === undefined) return words;
+  throw fail(messages.badOptionValue(flag, `some of ${choices.join(", ")}`, text));
 }
 
 function parseCount(flag: string, text: string, minimum: number): number {

@@ -4,6 +4,7 @@
  */
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
+import { deviceChoices } from "../select-target.ts";
 import type { OptionTable, OptionValues } from "./option-table.ts";
 
 /** Flags that every trainer takes. */
@@ -15,7 +16,11 @@ export const trainerOptions = {
     doc: "learning rate for all optimizers (0.01), or for one or more (optimizer=0.01,other=0.1)",
   },
   seed: { kind: "count", value: "N", doc: "seed of all random numbers instead of the model's" },
-  device: { kind: "choice", choices: ["cpu"], doc: "where to run" },
+  device: {
+    kind: "choice",
+    choices: deviceChoices,
+    doc: "where to run (default: auto, the processor if the artifact was compiled for it)",
+  },
   data: { kind: "text", value: "DIR", doc: "folder of the data set's files" },
   init: { kind: "text", value: "FILE", doc: "start from the weights in a .safetensors file" },
   resume: {

@@ -63,7 +63,11 @@ export async function trainWith<P>(
 
 /** Trains the artifact in `folder` with the loop `main`. Throws what goes wrong, and `Interrupted` after a clean stop. */
 export async function trainArtifact<P>(folder: string, main: TrainerMain<P>, options: TrainerOptions): Promise<void> {
-  const program = await Program.load(folder, options.threads === undefined ? {} : { threads: options.threads });
+  const { threads, device } = options;
+  const program = await Program.load(folder, {
+    ...(threads === undefined ? {} : { threads }),
+    ...(device === undefined ? {} : { device }),
+  });
   let session: Session<P> | undefined;
   try {
     session = new Session<P>({ program, folder, options, display: new Display(options.json ?? false) });

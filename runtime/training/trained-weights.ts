@@ -3,6 +3,7 @@
  * file of weights; the seed of a checkpoint is used again, so that data which is split at random is split alike.
  */
 import * as path from "node:path";
+import type { DeviceChoice } from "../select-target.ts";
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import { checkTensors, readProgress, readWeights } from "../checkpoint.ts";
@@ -18,6 +19,7 @@ export type WeightsOptions = {
   /** A file, or the folder of a run; `runs/<name>` if left out. */
   readonly checkpoint?: string;
   readonly threads?: number;
+  readonly device?: DeviceChoice;
 };
 
 /** A program ready to be evaluated. */
@@ -25,7 +27,11 @@ export type TrainedWeights = { readonly program: Program; readonly file: string;
 
 /** Loads the artifact in `folder` with trained weights. Throws `UserError`s (K3201 to K3203). */
 export async function loadTrained(folder: string, options: WeightsOptions): Promise<TrainedWeights> {
-  const program = await Program.load(folder, options.threads === undefined ? {} : { threads: options.threads });
+  const { threads, device } = options;
+  const program = await Program.load(folder, {
+    ...(threads === undefined ? {} : { threads }),
+    ...(device === undefined ? {} : { device }),
+  });
   try {
     const { manifest } = program;
     const given = options.checkpoint ?? path.join("runs", path.basename(manifest.name));

@@ -2,40 +2,14 @@
 import { expect } from "chai";
 import { verifyPlan } from "../../compiler/memory/verify-plan.ts";
 import { planTraced } from "../../compiler/pipeline.ts";
-import type { StateDecl, TracedInput, TracedProgram } from "../../compiler/trace/traced.ts";
-import type { Graph } from "../../ir/graph.ts";
 import type { Machine } from "../../ir/machine.ts";
 import { interpret } from "../../ir/interpret.ts";
 import { printGraph } from "../../ir/print.ts";
 import { at } from "../../ir/type.ts";
+import { programOf } from "../graph-program.ts";
 import { randomGraph, type RandomGraph } from "../random-graph.ts";
 import { randomNumbers } from "../random-numbers.ts";
 import { runPlan } from "../run-plan.ts";
-
-/** A random graph as a program of one entry. */
-function programOf(graph: Graph): TracedProgram {
-  const inputs: TracedInput[] = [];
-  const states = new Map<string, StateDecl>();
-  for (const node of graph.nodes) {
-    const { dtype, shape } = node.type;
-    if (node.op === "input")
-      inputs.push({ kind: "input", name: String(node.attrs["name"]), type: node.type, leaf: node });
-    if (node.op === "read") {
-      const name = String(node.attrs["state"]);
-      states.set(name, { name, role: "parameter", dtype, shape });
-    }
-  }
-  for (const { state, value } of graph.writes)
-    if (!states.has(state)) states.set(state, { name: state, role: "parameter", ...value.type });
-  return {
-    entries: [{ name: "main", batch: 0, graph, inputs, increments: {} }],
-    states: [...states.values()],
-    init: [],
-    hyper: {},
-    counters: [],
-    training: undefined,
-  };
-}
 
 function expectClose(what: string, dtype: string, got: ArrayLike<number>, expected: ArrayLike<number>): void {
   expect(got.length, what).to.equal(expected.length);

@@ -28,11 +28,7 @@ type Case = { readonly name: string; readonly shapes: readonly Shape[]; readonly
 const matmul = (m: number, k: number, n: number): Case => ({
   name: `${m} x ${k} x ${n}`,
   shapes: [[m, k], [k, n], [n]],
-  run: (x, y, b) =>
-    x
-      ?.matmul(y as Tensor)
-      .add(b as Tensor)
-      .relu() as Tensor,
+  run: (x, y, b) => x?.matmul(y).add(b).relu(),
 });
 
 const cases: readonly Case[] = [
@@ -49,7 +45,7 @@ const cases: readonly Case[] = [
       [3, 24, 20],
       [3, 28, 24],
     ],
-    run: (x, y) => (x as Tensor).transpose(1, 2).matmul((y as Tensor).transpose(1, 2)),
+    run: (x, y) => x.transpose(1, 2).matmul(y.transpose(1, 2)),
   },
   {
     name: "a convolution",
@@ -57,7 +53,7 @@ const cases: readonly Case[] = [
       [2, 3, 9, 8],
       [8, 3, 3, 3],
     ],
-    run: (x, w) => nn.functional.conv2d(x as Tensor, w as Tensor, { padding: 1 }),
+    run: (x, w) => nn.functional.conv2d(x, w, { padding: 1 }),
   },
   {
     name: "a strided convolution of groups",
@@ -65,7 +61,7 @@ const cases: readonly Case[] = [
       [2, 4, 9, 9],
       [6, 2, 3, 3],
     ],
-    run: (x, w) => nn.functional.conv2d(x as Tensor, w as Tensor, { stride: 2, groups: 2 }),
+    run: (x, w) => nn.functional.conv2d(x, w, { stride: 2, groups: 2 }),
   },
 ];
 

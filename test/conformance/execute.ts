@@ -1,28 +1,23 @@
 /**
  * Runs traced programs on a target: many small ones at once, each a job of one entry with its inputs and states. The
- * `reference` target is the graph interpreter in float64; `c` compiles batches of jobs into one program each and calls it
- * through the addon. A job that cannot be compiled does not take the others of its batch with it.
+ * `reference` target is the graph interpreter in float64; the others compile batches of jobs into one program each, which
+ * their machine runs. A job that cannot be compiled does not take the others of its batch with it.
  */
-import { availableParallelism } from "node:os";
-import { emitC } from "../../codegen/targets/c/emit.ts";
-import { buildC } from "../../compiler/build/c.ts";
-import { cpuProfile, type CpuProfile } from "../../compiler/build/features.ts";
 import type { Plan } from "../../compiler/memory/plan.ts";
-import { planTraced } from "../../compiler/pipeline.ts";
 import type { TracedProgram } from "../../compiler/trace/traced.ts";
 import { evaluateHostExpr, type HostEnvironment, type HostExpr } from "../../ir/artifact/host-expr.ts";
 import type { Node } from "../../ir/graph.ts";
 import { interpret } from "../../ir/interpret.ts";
-import type { PlannedEntry } from "../../ir/program.ts";
+import { entryLabel, type PlannedEntry } from "../../ir/program.ts";
 import { Generator } from "../../ir/random/generator.ts";
 import { at, byteLength, elementCount, rowMajorStrides, type DType, type Shape } from "../../ir/type.ts";
-import { loadNative, slackBytes, type NativeAddon, type NativeProgram, type NativeView } from "../../runtime/native.ts";
 import { typedArray } from "../../runtime/typed-array.ts";
 import { drawer } from "./draws.ts";
+import { bufferBytes, machines, type Compiled, type ConformanceMachine, type MachineName } from "./machines.ts";
 import { fromNumbers, toNumbers, type NumberTensor } from "./tensors.ts";
 
 /** Targets a conformance run can use. */
-export type Target = "reference" | "c";
+export type Target = "reference" | MachineName;
 
 /** A program of one entry, and what it is called with. */
 export type Job = {
@@ -54,24 +49,26 @@ export async function execute(
 ): Promise<(JobResult | { readonly error: unknown })[]> {
   if (target === "reference") return jobs.map((job) => attempt(() => interpretJob(job)));
   const results: (JobResult | { readonly error: unknown })[] = Array.from({ length: jobs.length });
-  const profile = await cpuProfile();
-  const addon = await loadNative();
+  const machine = await machines[target]();
   const numbered = jobs.map((job, index) => ({ job, index }));
   const batches: Numbered[][] = [];
   for (let begin = 0; begin < jobs.length; begin += batchSize) batches.push(numbered.slice(begin, begin + batchSize));
   const worker = async (): Promise<void> => {
     for (let batch = batches.shift(); batch !== undefined; batch = batches.shift())
-      await runBatch({ profile, addon }, batch, results);
+      await runBatch(machine, batch, results);
   };
-  await Promise.all(Array.from({ length: availableParallelism() }, worker));
+  try {
+    await Promise.all(Array.from({ length: machine.parallel }, worker));
+  } finally {
+    await machine.close();
+  }
   return results;
 }
 
-/** Jobs compiled into one shared object. */
+/** Jobs compiled into one program. */
 const batchSize = 24;
 
 type Numbered = { readonly job: Job; readonly index: number };
-type Machine = { readonly profile: CpuProfile; readonly addon: NativeAddon };
 
 function attempt<T>(run: () => T): T | { readonly error: unknown } {
   try {
@@ -120,21 +117,18 @@ function interpretJob(job: Job): JobResult {
 
 /** Compiles and runs a batch; if that fails as a whole, its halves, down to single jobs. */
 async function runBatch(
-  machine: Machine,
+  machine: ConformanceMachine,
   batch: readonly Numbered[],
   results: (JobResult | { readonly error: unknown })[],
 ): Promise<void> {
   const [only] = batch;
   if (only === undefined) return;
   try {
-    const program = merge(batch);
-    const { plan } = planTraced(program, { machine: machine.profile, name: "conformance" });
-    const { library } = await buildC(emitC(plan.program, { files: 1 }), { level: 1 });
-    const native = new machine.addon.NativeProgram(library);
+    const compiled = await machine.compile(merge(batch));
     try {
-      for (const each of batch) results[each.index] = attempt(() => runNative(machine.addon, native, plan, each));
+      for (const each of batch) results[each.index] = attempt(() => runCompiled(compiled, each));
     } finally {
-      native.close();
+      compiled.close();
     }
   } catch (error) {
     if (batch.length === 1) {
@@ -172,72 +166,77 @@ function merge(batch: readonly Numbered[]): TracedProgram {
   return { entries, states, init: [], hyper: {}, counters: [], training: undefined };
 }
 
-function runNative(addon: NativeAddon, native: NativeProgram, plan: Plan, { job, index }: Numbered): JobResult {
+function runCompiled(compiled: Compiled, { job, index }: Numbered): JobResult {
+  const { plan } = compiled;
   const name = `job${index}`;
   const entry = plan.program.entries.find((each) => each.name === name);
-  const place = native.entries.findIndex((each) => each.name === name);
-  if (entry === undefined || place < 0) throw new Error(`the program has no entry ${name}`);
+  if (entry === undefined) throw new Error(`the program has no entry ${name}`);
   const memories = entry.buffers.map((buffer) => {
-    const bytes =
-      buffer.role === "state" ? plan.stateBytes : buffer.role === "arena" ? entry.arenaBytes : byteLength(buffer);
-    const memory = addon.allocate(bytes + slackBytes);
+    const memory = compiled.allocate(bufferBytes(plan, entry.arenaBytes, buffer));
     // Garbage where nothing was written yet gives itself away.
-    if (buffer.role === "arena" || buffer.role === "output") new Uint8Array(memory).fill(0xff);
-    return { memory, bytes };
+    if (buffer.role === "arena" || buffer.role === "output") memory.fill(0xff);
+    return memory;
   });
   prepareStates(plan, entry, memories, job, index);
-  const views: NativeView[] = memories.map(({ memory }) => new Uint8Array(memory));
-  const zero = views.map(() => 0);
-  const bytes = memories.map((each) => each.bytes);
+  const draw = drawer(job.seed ?? 0);
   const calls = runCalls(job, (inputs, environment) => {
-    prepareCall(entry, memories, inputs, environment);
-    native.runSync(place, 1, 1, views, zero, bytes);
+    prepareCall(entry, memories, inputs, environment, draw);
+    compiled.run(entryLabel(entry), memories);
     return readOutputs(entry, memories);
   });
   return { outputs: lastOf(calls), calls, states: readStates(plan, entry, memories, index) };
 }
 
-function readOutputs(entry: PlannedEntry, memories: readonly Memory[]): Map<string, NumberTensor> {
+function readOutputs(entry: PlannedEntry, memories: readonly Uint8Array[]): Map<string, NumberTensor> {
   const outputs = new Map<string, NumberTensor>();
-  entry.buffers.forEach(({ role, name, dtype, shape }, i) => {
-    const bytes = new Uint8Array(at(memories, i).memory, 0, byteLength({ dtype, shape }));
+  entry.buffers.forEach(({ role, name, dtype, stored, shape }, i) => {
+    const bytes = at(memories, i).subarray(0, byteLength({ dtype: stored, shape }));
     if (role === "output")
-      outputs.set(name, { type: { dtype, shape }, values: toNumbers(dtype, typedArray(dtype, bytes)) });
-    if (role === "status" && new Int32Array(bytes.buffer, 0, 1)[0] !== 0)
-      throw new Error(`a kernel reports an error: ${[...new Int32Array(bytes.buffer, 0, 4)].join(", ")}`);
+      outputs.set(name, { type: { dtype, shape }, values: toNumbers(stored, typedArray(stored, bytes)) });
+    if (role === "status" && new Int32Array(bytes.buffer, bytes.byteOffset, 1)[0] !== 0)
+      throw new Error(
+        `a kernel reports an error: ${[...new Int32Array(bytes.buffer, bytes.byteOffset, 4)].join(", ")}`,
+      );
   });
   return outputs;
 }
 
-type Memory = { readonly memory: ArrayBuffer; readonly bytes: number };
-
-function write(memory: ArrayBuffer, dtype: DType, values: ArrayLike<number>, offset = 0): void {
-  const data = fromNumbers(dtype, values);
-  new Uint8Array(memory).set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
+function write(memory: Uint8Array, stored: DType, values: ArrayLike<number>, offset = 0): void {
+  const data = fromNumbers(stored, values);
+  memory.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
 }
 
 function prepareCall(
   entry: PlannedEntry,
-  memories: readonly Memory[],
+  memories: readonly Uint8Array[],
   inputs: ReadonlyMap<string, Float64Array>,
   environment: HostEnvironment,
+  draw: ReturnType<typeof drawer>,
 ): void {
-  entry.buffers.forEach(({ role, name, dtype }, i) => {
-    const { memory } = at(memories, i);
-    if (role === "input") write(memory, dtype, inputs.get(name) ?? []);
+  entry.buffers.forEach((buffer, i) => {
+    const { role, name, stored, shape } = buffer;
+    const memory = at(memories, i);
+    if (role === "input") write(memory, stored, inputs.get(name) ?? []);
+    if (role === "draws" && buffer.draw !== undefined) write(memory, stored, draw(buffer.draw, elementCount(shape)));
     if (role === "scalars")
       write(
         memory,
-        dtype,
+        stored,
         entry.scalars.map((expr) => evaluateHostExpr(expr, environment)),
       );
   });
 }
 
-function prepareStates(plan: Plan, entry: PlannedEntry, memories: readonly Memory[], job: Job, index: number): void {
+function prepareStates(
+  plan: Plan,
+  entry: PlannedEntry,
+  memories: readonly Uint8Array[],
+  job: Job,
+  index: number,
+): void {
   entry.buffers.forEach(({ role }, i) => {
-    const { memory } = at(memories, i);
-    if (role === "generator") new Uint32Array(memory).set(Generator.seeded(job.seed ?? 0).state);
+    const memory = at(memories, i);
+    if (role === "generator") memory.set(new Uint8Array(Generator.seeded(job.seed ?? 0).state.buffer));
     if (role !== "state") return;
     for (const { buffer: state, offset } of plan.states) {
       const values = job.states.get(state.name.replace(`job${index}.`, ""));
@@ -254,14 +253,14 @@ function prepareStates(plan: Plan, entry: PlannedEntry, memories: readonly Memor
 function readStates(
   plan: Plan,
   entry: PlannedEntry,
-  memories: readonly Memory[],
+  memories: readonly Uint8Array[],
   index: number,
 ): Map<string, Float64Array> {
   const states = new Map<string, Float64Array>();
   const place = entry.buffers.findIndex(({ role }) => role === "state");
   for (const { buffer, offset } of plan.states) {
     if (place < 0 || !buffer.name.startsWith(`job${index}.`)) continue;
-    const bytes = new Uint8Array(at(memories, place).memory, offset, byteLength(buffer));
+    const bytes = at(memories, place).subarray(offset, offset + byteLength(buffer));
     const stored = toNumbers(buffer.dtype, typedArray(buffer.dtype, bytes));
     const values = new Float64Array(stored.length);
     overElements(buffer.shape, buffer.strides, (there, here) => {

@@ -2,7 +2,7 @@
  * What a conformance run reports: for each case whether it passed, failed or is not supported, and for each family the
  * counts. Failures are lines with the case's id, the largest error and the tolerance.
  */
-import { DiagnosticError, UserError } from "../../ir/diagnostic/diagnostic.ts";
+import { DiagnosticError, TargetError, UserError } from "../../ir/diagnostic/diagnostic.ts";
 import type { Mismatch } from "./tensors.ts";
 
 /** The outcome of one case. `group`: what it is about (an operator, a module), for the list of what is not supported. */
@@ -49,9 +49,18 @@ export function judged({ id, group }: CaseName, mismatches: readonly (Mismatch |
   };
 }
 
-/** A case that ended with an error: refused with a `UserError` it is not supported, with any other it failed. */
+/** Codes of what a target cannot say: element types that it lacks. */
+const inexpressible: ReadonlySet<string> = new Set(["K5104", "K5301"]);
+
+/**
+ * A case that ended with an error: refused with a `UserError`, or since the target lacks a type, it is not supported; with
+ * any other it failed.
+ */
 export function ended({ id, group }: CaseName, error: unknown): CaseResult {
-  const refused = error instanceof UserError || error instanceof Unsupported;
+  const refused =
+    error instanceof UserError ||
+    error instanceof Unsupported ||
+    (error instanceof TargetError && inexpressible.has(error.diagnostic.code));
   return { id, group, status: refused ? "unsupported" : "failed", detail: describe(error) };
 }
 

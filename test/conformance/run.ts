@@ -1,11 +1,13 @@
 /**
- * The conformance runner: `npm run conformance -- DIR [--target reference|c] [--filter TEXT] [--json FILE]
+ * The conformance runner: `npm run conformance -- DIR [--target reference|c|wgsl|cuda] [--filter TEXT] [--json FILE]
  * [--data NAME=DIR]`. `DIR` is a folder of reference data or one family of it. Prints a line of counts for each family
  * and one for each failure; ends with exit code 1 if there was a failure, 2 for a wrong call.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import type { Target } from "./execute.ts";
+import { machineNames } from "./machines.ts";
 import type { FamilyOptions } from "./ops.ts";
 import { failureLine, summary, unsupportedLines, type FamilyResult } from "./report.ts";
 
@@ -20,6 +22,10 @@ const families: Readonly<Record<string, () => Promise<Runner>>> = {
   optim: async () => (await import("./optim.ts")).runOptim,
   rng: async () => (await import("./rng.ts")).runRng,
 };
+
+function isTarget(name: string): name is Target {
+  return name === "reference" || machineNames.some((each) => each === name);
+}
 
 /** Which family a folder holds: told by its name, or by what its files say. */
 function familyOf(folder: string): string | undefined {
@@ -46,7 +52,7 @@ function programFamily(folder: string): string | undefined {
 
 function usage(problem: string): never {
   process.stderr.write(
-    `${problem}\nusage: conformance DIR [--target reference|c] [--filter TEXT] [--json FILE] [--data NAME=DIR]\n`,
+    `${problem}\nusage: conformance DIR [--target reference|c|wgsl|cuda] [--filter TEXT] [--json FILE] [--data NAME=DIR]\n`,
   );
   process.exit(2);
 }
@@ -64,7 +70,7 @@ async function main(): Promise<void> {
   const [given] = positionals;
   if (given === undefined) usage("which folder?");
   const { target } = values;
-  if (target !== "reference" && target !== "c") usage(`unknown target ${target}`);
+  if (!isTarget(target)) usage(`unknown target ${target}`);
   const folder = resolve(given);
   if (!existsSync(folder)) usage(`no folder ${given}`);
   const own = familyOf(folder);

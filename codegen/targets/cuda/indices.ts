@@ -5,7 +5,16 @@
  * vectors lie at multiples of their size. What comes out is for the emitter alone: its loads and loops are indexed by
  * i32, which loop IR does not allow.
  */
-import { cast, mapParts, scalar, type Expr, type Kernel, type Stmt, type ValueType } from "../../../ir/loop/loop.ts";
+import {
+  cast,
+  indexType,
+  mapParts,
+  scalar,
+  type Expr,
+  type Kernel,
+  type Stmt,
+  type ValueType,
+} from "../../../ir/loop/loop.ts";
 import { alignedElements } from "./aligned.ts";
 import { anything, between, either, exactly, fitsInt, fitsLong, ofDtype, resultOf, type Known } from "./ranges.ts";
 
@@ -201,6 +210,7 @@ function isNarrow({ expr }: Index): boolean {
   return expr.type.dtype === "i32";
 }
 
+/** The same in 64 bits; a constant stays one, so that division by it stays an operator. */
 function widened({ expr }: Index): Expr {
-  return cast(expr, "i64");
+  return expr.kind === "constant" ? { ...expr, type: indexType } : cast(expr, "i64");
 }

@@ -10,6 +10,8 @@ export const sharedLimit = 48 * 1024;
 export const threadLimit = 1024;
 
 const gpu: Gpu = {
+  // A kernel's parameters may take 4 KiB.
+  bindings: 256,
   threads: 256,
   warp: 32,
   // Arrays are padded to 16 bytes each.

@@ -1,45 +1,90 @@
 /**
- * Which arrays of a kernel can be declared as arrays of 4-lane vectors: those whose every access is of four lanes, at an
- * index that is a multiple of four whatever its variables are. A vector access within the array then is one access of an
- * element of the vector array.
+ * How the arrays of a kernel are accessed: which of them are declared as arrays of 4-lane vectors, which loads and stores
+ * then are of one vector, and where a barrier must order the memory of buffers too.
  */
+import { partsOf, unboundedSize, type Expr, type Kernel, type Stmt } from "../../../ir/loop/loop.ts";
 import { isInteger } from "../../../ir/type.ts";
-import { partsOf, type Expr, type Kernel, type Stmt } from "../../../ir/loop/loop.ts";
 
 /** Powers of two that variables in sight are multiples of. */
 type Multiples = ReadonlyMap<string, number>;
 
-/** Names of the buffers, shared and local arrays of a kernel that hold whole vectors only. */
-export function vectorArrays(kernel: Kernel): ReadonlySet<string> {
-  const vectors = new Set<string>();
-  const others = new Set<string>();
-  const note = (array: string, lanes: number, index: Expr, multiples: Multiples): void => {
-    (lanes === 4 && multipleOf(index, multiples) === 4 ? vectors : others).add(array);
+/** What is known of a kernel's accesses. */
+export type Accesses = {
+  /** Arrays whose elements are better declared as vectors. */
+  readonly vectors: ReadonlySet<string>;
+  /** Loads and stores of four lanes at an index that is a multiple of four, whatever its variables are. */
+  readonly whole: ReadonlySet<Expr | Stmt>;
+};
+
+/** How often an array is accessed by whole vectors and otherwise: the deeper in loops, the more an access counts. */
+type Counts = { whole: number; reads: number; writes: number };
+
+/** How many times an access within a loop counts. */
+const loopWeight = 10;
+
+/**
+ * Looks at the accesses of a kernel. An array becomes one of vectors if whole vectors are most of what is read from it,
+ * and all that is written: writing one lane may touch the others, which another thread may be writing.
+ */
+export function accessesOf(kernel: Kernel, body: readonly Stmt[]): Accesses {
+  const counts = new Map<string, Counts>();
+  const whole = new Set<Expr | Stmt>();
+  const countsOf = (array: string): Counts => {
+    const known = counts.get(array) ?? { whole: 0, reads: 0, writes: 0 };
+    counts.set(array, known);
+    return known;
   };
-  const readIn = (expr: Expr, multiples: Multiples): void => {
-    if (expr.kind === "load") note(expr.buffer, expr.type.lanes, expr.index, multiples);
-    if (expr.kind === "random") others.add(expr.key);
-    for (const part of partsOf(expr)) readIn(part, multiples);
+  const readIn = (expr: Expr, multiples: Multiples, weight: number): void => {
+    if (expr.kind === "load") {
+      if (expr.type.lanes === 4 && multipleOf(expr.index, multiples) === 4) {
+        whole.add(expr);
+        countsOf(expr.buffer).whole += weight;
+      } else countsOf(expr.buffer).reads += weight;
+    }
+    for (const part of partsOf(expr)) readIn(part, multiples, weight);
   };
-  const walk = (body: readonly Stmt[], outer: Multiples): void => {
+  const walk = (stmts: readonly Stmt[], outer: Multiples, weight: number): void => {
     const multiples = new Map(outer);
-    for (const stmt of body) {
-      for (const expr of expressionsOf(stmt)) readIn(expr, multiples);
+    for (const stmt of stmts) {
+      for (const expr of expressionsOf(stmt)) readIn(expr, multiples, weight);
       if (stmt.kind === "let") multiples.set(stmt.name, multipleOf(stmt.value, multiples));
-      if (stmt.kind === "store") note(stmt.buffer, stmt.value.type.lanes, stmt.index, multiples);
-      if (stmt.kind === "check") others.add(stmt.status);
-      if ((stmt.kind === "local" || stmt.kind === "shared") && (stmt.size % 4 !== 0 || stmt.dtype === "bool"))
-        others.add(stmt.name);
-      if (stmt.kind === "for") walk(stmt.body, new Map(multiples).set(stmt.name, ofLoop(stmt, multiples, kernel)));
+      if (stmt.kind === "store") {
+        if (stmt.value.type.lanes === 4 && multipleOf(stmt.index, multiples) === 4) {
+          whole.add(stmt);
+          countsOf(stmt.buffer).whole += weight;
+        } else countsOf(stmt.buffer).writes += weight;
+      }
+      if (stmt.kind === "for") {
+        const own = new Map(multiples).set(stmt.name, ofLoop(stmt, multiples, kernel));
+        walk(stmt.body, own, stmt.mode === "tasks" ? weight : weight * loopWeight);
+      }
       if (stmt.kind === "if") {
-        walk(stmt.then, multiples);
-        walk(stmt.otherwise, multiples);
+        walk(stmt.then, multiples, weight);
+        walk(stmt.otherwise, multiples, weight);
       }
     }
   };
-  walk(kernel.body, new Map());
-  for (const { name, dtype } of kernel.buffers) if (dtype !== "f32" && dtype !== "i32") others.add(name);
-  return new Set([...vectors].filter((name) => !others.has(name)));
+  walk(body, new Map(), 1);
+  const vectors = new Set<string>();
+  for (const { name, size, dtype } of arraysOf(kernel, body)) {
+    const known = counts.get(name);
+    if (known === undefined || known.whole === 0 || known.writes > 0 || (dtype !== "f32" && dtype !== "i32")) continue;
+    // Single elements of an incomplete last vector could not be reached.
+    if (known.reads === 0 || (size % 4 === 0 && known.whole >= known.reads)) vectors.add(name);
+  }
+  return { vectors, whole };
+}
+
+/** The arrays of a kernel: buffers, shared and local ones. Data sets are no longer than they happen to be. */
+function arraysOf({ buffers }: Kernel, body: readonly Stmt[]) {
+  const all = allStatements(body).flatMap((stmt) => (stmt.kind === "local" || stmt.kind === "shared" ? [stmt] : []));
+  // Arrays of one name in different places are declared alike.
+  const odd = new Set(all.filter(({ size, dtype }) => size % 4 !== 0 || dtype !== "f32").map(({ name }) => name));
+  const own = all.filter(({ name }) => !odd.has(name));
+  return [
+    ...buffers.map(({ name, dtype, size }) => ({ name, dtype, size: size === unboundedSize ? 1 : size })),
+    ...own,
+  ];
 }
 
 /** The expressions that stand in a statement itself. */
@@ -105,4 +150,13 @@ function multipleOf(expr: Expr, multiples: Multiples): number {
     default:
       return 1;
   }
+}
+
+/** Every statement of a body, those inside others too. */
+export function allStatements(body: readonly Stmt[]): readonly Stmt[] {
+  return body.flatMap((stmt) => {
+    if (stmt.kind === "for") return [stmt, ...allStatements(stmt.body)];
+    if (stmt.kind === "if") return [stmt, ...allStatements(stmt.then), ...allStatements(stmt.otherwise)];
+    return [stmt];
+  });
 }

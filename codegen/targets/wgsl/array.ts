@@ -1,14 +1,14 @@
 /**
  * How loop IR's arrays lie in a module: the element type they are declared with, and the text that reads and writes them.
- * Memory is words of 32 bits: integers of every width and bools are `i32`. An array that only whole vectors are read from
- * is declared as one of vectors; a data set keeps its bytes and is read by shift and mask; buffers of several types that
+ * Memory is words of 32 bits: integers of every width and bools are `i32`. An array that mostly whole vectors are read
+ * from is declared as one of vectors, whose lanes can be read alone; a data set keeps its bytes and is read by shift and mask; buffers of several types that
  * share a binding are `u32`.
  */
 import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
 import type { Expr } from "../../../ir/loop/loop.ts";
 import type { DType } from "../../../ir/type.ts";
 import { code, Fragment } from "../../source-writer.ts";
-import { scalarOf } from "./spelling.ts";
+import { integerLiteral, scalarOf } from "./spelling.ts";
 import { laneNames } from "./support.ts";
 
 /** What an array's elements are declared as. */
@@ -43,15 +43,29 @@ export function holdsVectors(view: ArrayView): boolean {
   return view.element === "vec4<f32>" || view.element === "vec4<i32>";
 }
 
-/** An index as text: `primary` if it needs no parentheses in a sum. */
+/** An index as text that may stand in a sum, and its value if it is constant. */
 export type Index = { readonly text: Fragment; readonly value: number | undefined };
 
 /** The word of an array at an index plus a constant. */
 export function place(view: ArrayView, index: Index, lane: number): Fragment {
   const constant = view.offset + lane;
   // An index that is constant and outside stands behind a condition that is never met; as text it would be an error.
-  if (index.value !== undefined) return code`${view.name}[${Math.max(0, index.value) + constant}]`;
+  if (index.value !== undefined) {
+    const word = Math.max(0, index.value) + constant;
+    return holdsVectors(view)
+      ? code`${view.name}[${Math.floor(word / 4)}][${word % 4}]`
+      : code`${view.name}[${integerLiteral(word)}]`;
+  }
+  if (holdsVectors(view)) {
+    const word = constant === 0 ? bracketed(index.text) : code`(${index.text} + ${constant})`;
+    return code`${view.name}[${word} >> 2u][${word} & 3]`;
+  }
   return constant === 0 ? code`${view.name}[${index.text}]` : code`${view.name}[${index.text} + ${constant}]`;
+}
+
+/** Text in parentheses, unless it is a name. */
+function bracketed(text: Fragment): Fragment {
+  return /^\w+$/.test(text.text) ? text : code`(${text})`;
 }
 
 /** Reads one element as a value of its type. */
@@ -61,22 +75,29 @@ export function readElement(view: ArrayView, index: Index, lane: number): Fragme
   const scalar = scalarOf(view.dtype);
   switch (view.element) {
     case "f32":
+    case "vec4<f32>":
       return word;
     case "i32":
+    case "vec4<i32>":
       return scalar === "bool" ? code`(${word} != 0)` : word;
     case "atomic<i32>":
       return code`atomicLoad(&${word})`;
     case "u32":
       return scalar === "bool" ? code`(${word} != 0u)` : code`bitcast<${new Fragment(scalar)}>(${word})`;
-    default:
-      invariant(false, `an element of ${view.element} is no ${view.dtype}`);
   }
 }
 
+/** Reads the four bytes of a word as a vector. */
+export function readBytes(view: ArrayView, index: Fragment): Fragment {
+  const word = code`vec4<u32>(${view.name}[${bracketed(index)} >> 2u])`;
+  const bytes = code`((${word} >> vec4<u32>(0u, 8u, 16u, 24u)) & vec4<u32>(255u))`;
+  return view.dtype === "bool" ? code`(${bytes} != vec4<u32>(0u))` : code`vec4<i32>(${bytes})`;
+}
+
 function readPacked(view: ArrayView, bits: 8 | 16, index: Index, lane: number): Fragment {
-  const at = lane === 0 ? code`(${index.text})` : code`(${index.text} + ${lane})`;
+  const at = lane === 0 ? bracketed(index.text) : code`(${index.text} + ${lane})`;
   const perWord = 32 / bits;
-  const word = code`${view.name}[(${at} >> ${perWord === 4 ? 2 : 1}u) + ${view.offset}]`;
+  const word = code`${view.name}[${at} >> ${perWord === 4 ? 2 : 1}u]`;
   const first = code`u32(${at} & ${perWord - 1}) * ${bits}u`;
   if (view.dtype === "bool") return code`(extractBits(${word}, ${first}, ${bits}u) != 0u)`;
   if (view.dtype === "u8") return code`i32(extractBits(${word}, ${first}, ${bits}u))`;
@@ -98,9 +119,9 @@ export function writeElement(view: ArrayView, index: Index, lane: number, value:
 export function vectorPlace(view: ArrayView, index: Expr, text: (expr: Expr) => Fragment): Fragment {
   invariant(view.offset % 4 === 0, `${view.name.text} begins within a vector`);
   const quarter = quarterOf(index);
-  const at = quarter === undefined ? code`(${text(index)}) >> 2u` : text(quarter);
+  const at = quarter === undefined ? code`${bracketed(text(index))} >> 2u` : text(quarter);
   if (view.offset === 0) return code`${view.name}[${at}]`;
-  return code`${view.name}[(${at}) + ${view.offset / 4}]`;
+  return code`${view.name}[${bracketed(at)} + ${view.offset / 4}]`;
 }
 
 /** A quarter of an index, where that can be said without a division. */

@@ -2,7 +2,8 @@
  * The bindings of a launch: which ranges of the entry's buffers a kernel is given, and where each of its buffers lies in
  * them. WebGPU lets no buffer be bound for reading and for writing in one dispatch, lets no two ranges overlap if one may
  * be written, and grants eight bindings. So where a launch writes to a buffer of the entry, all its bindings there are
- * `readwrite`, ranges that overlap become one, and neighbours are joined until there are few enough.
+ * `readwrite`, ranges that overlap become one, and neighbours are joined until there are few enough. Small buffers that all
+ * threads read much the same elements of (scalars, the batch's indices, the random key) are uniform, and do not count.
  */
 import { fail } from "../../../ir/diagnostic/diagnostic.ts";
 import { bindingTooLarge, malformedProgram, tooManyBindings } from "../../../ir/diagnostic/messages.ts";
@@ -15,7 +16,7 @@ import { wgslLimits } from "./limits.ts";
 export type WgslBinding = { readonly buffer: number; readonly offset: number; readonly bytes: number };
 
 /** How a kernel uses a binding. */
-export type WgslAccess = "read" | "readwrite";
+export type WgslAccess = "read" | "readwrite" | "uniform";
 
 /** Where a buffer of a kernel lies: `offset` words from the beginning of a binding. */
 export type BufferPlace = { readonly binding: number; readonly offset: number };
@@ -28,7 +29,16 @@ export type BoundLaunch = {
 };
 
 /** A range and the numbers of the kernel's buffers in it. */
-type Range = { readonly buffer: number; begin: number; end: number; readonly members: number[] };
+type Range = {
+  readonly buffer: number;
+  readonly begin: number;
+  readonly end: number;
+  readonly members: readonly number[];
+  readonly uniform: boolean;
+};
+
+/** Buffers that are bound as uniform if they are small enough. */
+const uniformRoles: ReadonlySet<string> = new Set(["scalars", "indices", "key"]);
 
 /**
  * Plans the bindings of a launch. Throws a `TargetError`: K5302 if it needs more bindings than there are, K5303 if one is
@@ -39,8 +49,12 @@ export function bindLaunch(kernel: Kernel, launch: Launch, entry: PlannedEntry):
   const ranges: Range[] = kernel.buffers.map((param, index) => {
     const { buffer, offset } = checkedArg(kernel, launch, entry, index);
     if (param.access !== "read") written.add(buffer);
-    const end = param.size === unboundedSize ? Infinity : offset + Math.max(1, param.size) * 4;
-    return { buffer, begin: offset, end, members: [index] };
+    const bytes = Math.max(1, param.size) * 4;
+    const whole = Math.ceil(bytes / 16) * 16;
+    const role = at(entry.buffers, buffer).role;
+    const uniform = uniformRoles.has(role) && param.access === "read" && whole <= wgslLimits.uniformBytes;
+    const end = param.size === unboundedSize ? Infinity : offset + (uniform ? whole : bytes);
+    return { buffer, begin: offset, end, members: [index], uniform };
   });
   const merged = fewEnough(withoutOverlap(ranges, written), kernel, entry);
   const places: BufferPlace[] = [];
@@ -60,7 +74,7 @@ export function bindLaunch(kernel: Kernel, launch: Launch, entry: PlannedEntry):
       offset: begin,
       bytes: end === Infinity ? 0 : end - begin,
     })),
-    accesses: merged.map(({ buffer }) => (written.has(buffer) ? "readwrite" : "read")),
+    accesses: merged.map(({ buffer, uniform }) => (uniform ? "uniform" : written.has(buffer) ? "readwrite" : "read")),
     places,
   };
 }
@@ -80,7 +94,7 @@ function checkedArg(kernel: Kernel, launch: Launch, entry: PlannedEntry, index: 
   return arg;
 }
 
-/** Joins ranges that overlap where the launch writes to their buffer; the others stay apart, in the order of the kernel's buffers. */
+/** Joins ranges that overlap where the launch writes to their buffer or they are uniform; the others stay apart. */
 function withoutOverlap(ranges: readonly Range[], written: ReadonlySet<number>): Range[] {
   const result: Range[] = [];
   for (const range of ranges) {
@@ -88,8 +102,8 @@ function withoutOverlap(ranges: readonly Range[], written: ReadonlySet<number>):
     // A range may bridge two that were apart.
     for (;;) {
       const other = result.find(
-        ({ buffer, begin, end }) =>
-          buffer === joined.buffer && written.has(buffer) && begin < joined.end && joined.begin < end,
+        ({ buffer, begin, end, uniform }) =>
+          buffer === joined.buffer && (written.has(buffer) || uniform) && begin < joined.end && joined.begin < end,
       );
       if (other === undefined) break;
       result.splice(result.indexOf(other), 1);
@@ -110,12 +124,14 @@ function join(x: Range, y: Range): Range {
     begin: Math.min(x.begin, y.begin),
     end: Math.max(x.end, y.end),
     members: [...x.members, ...y.members].sort((a, b) => a - b),
+    uniform: x.uniform,
   };
 }
 
 /** Joins neighbours in the same buffer, those first that are shortest together, until the bindings are few enough. */
 function fewEnough(all: readonly Range[], kernel: Kernel, entry: PlannedEntry): Range[] {
-  let ranges = [...all];
+  const uniform = all.filter((range) => range.uniform);
+  let ranges = all.filter((range) => !range.uniform);
   while (ranges.length > wgslLimits.bindings) {
     const inOrder = ranges.toSorted((x, y) => x.buffer - y.buffer || x.begin - y.begin);
     const pairs = inOrder.slice(1).flatMap((range, index) => {
@@ -129,5 +145,5 @@ function fewEnough(all: readonly Range[], kernel: Kernel, entry: PlannedEntry): 
     }
     ranges = [...ranges.filter((range) => !pair.includes(range)), join(...pair)];
   }
-  return ranges.sort(byFirstMember);
+  return [...ranges, ...uniform].sort(byFirstMember);
 }

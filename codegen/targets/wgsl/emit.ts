@@ -4,18 +4,20 @@
  * alone, is core WGSL without extensions, and keeps to WebGPU's default limits. Promises that a program whose kernels pass
  * `verifyKernel` gives modules that WebGPU's validation accepts.
  */
-import { fail, invariant } from "../../../ir/diagnostic/diagnostic.ts";
+import { fail } from "../../../ir/diagnostic/diagnostic.ts";
 import { malformedProgram, workgroupTooLarge } from "../../../ir/diagnostic/messages.ts";
-import { unboundedSize, type BufferParam, type Kernel, type Stmt } from "../../../ir/loop/loop.ts";
+import type { Kernel, Stmt } from "../../../ir/loop/loop.ts";
 import type { Launch, PlannedEntry, PlannedProgram } from "../../../ir/program.ts";
-import { at, dtypeBytes } from "../../../ir/type.ts";
-import { code, comment, identifier, SourceWriter, type Fragment } from "../../source-writer.ts";
-import { vectorArrays } from "./access.ts";
-import { elementOf, wordOf, type ArrayView } from "./array.ts";
+import { code, comment, identifier, SourceWriter } from "../../source-writer.ts";
+import { accessesOf, allStatements } from "./access.ts";
+import { elementOf, type ArrayView } from "./array.ts";
 import { bindLaunch, type BoundLaunch, type WgslAccess, type WgslBinding } from "./bindings.ts";
+import { foldBody } from "./fold.ts";
 import { wgslLimits } from "./limits.ts";
+import { orderingBarriers } from "./barrier.ts";
+import { declareBindings } from "./declare.ts";
 import { wgslName } from "./spelling.ts";
-import { arrayType, elementType, writeBody } from "./statement.ts";
+import { arrayType, writeBody } from "./statement.ts";
 import { Support } from "./support.ts";
 
 /** A kernel as a module: the name of its function, and its shape. */
@@ -80,32 +82,27 @@ function freshName(kernel: string, names: Set<string>): string {
   return name;
 }
 
-/** How a binding is declared, and the views of the kernel's buffers in it. */
-type Declaration = { readonly name: Fragment; readonly element: ArrayView["element"]; readonly access: WgslAccess };
-
 function emitKernel(kernel: Kernel, bound: BoundLaunch, name: string): WgslKernel {
   const { threads = 1 } = kernel;
   checkLimit(kernel, "threads", threads, wgslLimits.threads);
-  const vectors = vectorArrays(kernel);
-  const { declarations, arrays } = declare(kernel, bound, vectors);
-  const shared = sharedArrays(kernel, vectors);
+  const body = foldBody(kernel.body);
+  const { vectors, whole } = accessesOf(kernel, body);
+  const { lines, arrays } = declareBindings(kernel, body, bound, vectors);
+  const shared = sharedArrays(body, vectors);
   const sharedBytes = [...shared.keys()].reduce((sum, stmt) => sum + stmt.size * 4, 0);
   checkLimit(kernel, "bytes of shared arrays", sharedBytes, wgslLimits.sharedBytes);
   const support = new Support();
-  const body = new SourceWriter();
+  const inner = new SourceWriter();
   const wide = kernel.tasks > wgslLimits.groups;
   const task = wide ? code`kiln_task` : code`i32(kiln_group.x)`;
-  const barriers = [code`workgroupBarrier();`];
-  if (mixes(kernel, bound)) barriers.push(code`storageBarrier();`);
-  body.indented(() =>
-    writeBody(kernel.body, { arrays, vectors, shared, barriers, task, writer: body, support, names: { next: 0 } }),
+  const ordering = orderingBarriers(kernel, body, bound);
+  inner.indented(() =>
+    writeBody(body, { arrays, vectors, whole, shared, ordering, task, writer: inner, support, names: { next: 0 } }),
   );
   const writer = new SourceWriter();
   writer.line(comment(kernel.doc));
-  writer
-    .line(comment(`${kernel.tasks} tasks, ${threads} threads each, ${kernel.flops} floating-point operations`))
-    .blank();
-  declarations.forEach((declaration, index) => writer.line(bindingText(declaration, index)));
+  writer.line(comment(`tasks ${kernel.tasks}, threads ${threads}, floating-point operations ${kernel.flops}`)).blank();
+  for (const line of lines) writer.line(line);
   for (const [stmt, view] of shared) {
     writer.line(code`var<workgroup> ${view.name}: ${arrayType(view.element, stmt.size)};`);
   }
@@ -125,7 +122,7 @@ function emitKernel(kernel: Kernel, bound: BoundLaunch, name: string): WgslKerne
     }
     if (threads > 1) writer.line(code`let thread: i32 = i32(kiln_thread);`);
   });
-  const text = `${writer.toString()}${body.toString()}}\n`;
+  const text = `${writer.toString()}${inner.toString()}}\n`;
   return { name, text, threads, sharedBytes, bindings: bound.accesses };
 }
 
@@ -133,82 +130,12 @@ function checkLimit(kernel: Kernel, what: string, got: number, limit: number): v
   if (got > limit) throw fail(workgroupTooLarge(kernel.name, what, got, limit));
 }
 
-function bindingText({ name, element, access }: Declaration, index: number): Fragment {
-  const mode = access === "read" ? code`read` : code`read_write`;
-  return code`@group(0) @binding(${index}) var<storage, ${mode}> ${name}: array<${elementType(element)}>;`;
-}
-
-/** Declares the bindings, and says how each of the kernel's buffers lies in them. */
-function declare(kernel: Kernel, bound: BoundLaunch, vectors: ReadonlySet<string>) {
-  const statuses = statusBuffers(kernel.body);
-  const arrays = new Map<string, ArrayView>();
-  const declarations = bound.accesses.map((access, binding): Declaration => {
-    const members = kernel.buffers.filter((_, index) => at(bound.places, index).binding === binding);
-    const places = bound.places.filter((place) => place.binding === binding);
-    const [first] = members;
-    invariant(first !== undefined, `${kernel.name} has an empty binding`);
-    const aligned = places.every(({ offset }) => offset % 4 === 0);
-    const elements = members.map((param) =>
-      ownElement(param, aligned && members.every((x) => vectors.has(x.name)), statuses),
-    );
-    const [own] = elements;
-    invariant(own !== undefined, `${kernel.name} has an empty binding`);
-    const element = elements.every((other) => other === own) ? own : "u32";
-    invariant(!elements.includes("atomic<i32>") || members.length === 1, "a status buffer shares its binding");
-    const name = members.length === 1 ? wgslName(first.name) : identifier(`kiln_memory_${binding}`);
-    members.forEach((param, index) => {
-      const { offset } = at(places, index);
-      arrays.set(param.name, { name, dtype: param.dtype, element, offset, ...packing(param) });
-    });
-    return { name, element, access };
-  });
-  return { declarations, arrays };
-}
-
-function ownElement(param: BufferParam, vectors: boolean, statuses: ReadonlySet<string>): ArrayView["element"] {
-  if (statuses.has(param.name)) return "atomic<i32>";
-  if (packing(param) !== undefined) return "u32";
-  return elementOf(param.dtype, vectors, `the buffer ${param.name}`);
-}
-
-/** Data sets keep their bytes; their 64-bit integers come as words. */
-function packing({ name, dtype, size }: BufferParam): { readonly bits: 8 | 16 } | undefined {
-  if (size !== unboundedSize) return undefined;
-  wordOf(dtype, `the data set ${name}`);
-  const bytes = dtypeBytes[dtype];
-  return bytes === 1 ? { bits: 8 } : bytes === 2 ? { bits: 16 } : undefined;
-}
-
-/** Whether a binding is read and written, so that a barrier must order its memory too. */
-function mixes(kernel: Kernel, bound: BoundLaunch): boolean {
-  return bound.accesses.some((_, binding) => {
-    const members = kernel.buffers.filter((_param, index) => at(bound.places, index).binding === binding);
-    const reads = members.some(({ access }) => access !== "write");
-    const writes = members.some(({ access }) => access !== "read");
-    return reads && writes;
-  });
-}
-
-/** Every statement of a body, those inside others too. */
-function allStatements(body: readonly Stmt[]): readonly Stmt[] {
-  return body.flatMap((stmt) => {
-    if (stmt.kind === "for") return [stmt, ...allStatements(stmt.body)];
-    if (stmt.kind === "if") return [stmt, ...allStatements(stmt.then), ...allStatements(stmt.otherwise)];
-    return [stmt];
-  });
-}
-
-/** Buffers that checks report to. */
-function statusBuffers(body: readonly Stmt[]): ReadonlySet<string> {
-  return new Set(allStatements(body).flatMap((stmt) => (stmt.kind === "check" ? [stmt.status] : [])));
-}
-
 type SharedStmt = Extract<Stmt, { kind: "shared" }>;
 
 /** The shared arrays of a kernel; those of a name that another one has already are numbered. */
-function sharedArrays(kernel: Kernel, vectors: ReadonlySet<string>): ReadonlyMap<SharedStmt, ArrayView> {
+function sharedArrays(body: readonly Stmt[], vectors: ReadonlySet<string>): ReadonlyMap<SharedStmt, ArrayView> {
   const found = new Map<SharedStmt, ArrayView>();
-  for (const stmt of allStatements(kernel.body)) {
+  for (const stmt of allStatements(body)) {
     if (stmt.kind !== "shared") continue;
     const before = [...found.keys()].filter(({ name }) => name === stmt.name).length;
     const name = before === 0 ? wgslName(stmt.name) : identifier(`kiln_${stmt.name}_${before}`);

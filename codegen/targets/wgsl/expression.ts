@@ -1,23 +1,25 @@
 /**
- * WGSL expressions from loop-IR expressions. What is constant is folded first; an expression that grows deep is bound to a
+ * WGSL expressions from loop-IR expressions, in which what is constant is folded. An expression that grows deep is bound to a
  * name in front of its statement, since drivers' compilers recurse. Nothing has side effects and reads outside an array
  * are harmless, so that both sides of a `select` may be computed. Parentheses follow WGSL's grammar, which orders fewer
  * operators than C's.
  */
 import { invariant, unreachable } from "../../../ir/diagnostic/diagnostic.ts";
 import { printExpr } from "../../../ir/loop/print.ts";
-import type { Expr, ValueType } from "../../../ir/loop/loop.ts";
+import type { Expr, Stmt, ValueType } from "../../../ir/loop/loop.ts";
 import type { ScalarOp } from "../../../ir/loop/scalar.ts";
 import { isFloat } from "../../../ir/type.ts";
 import { code, Fragment, identifier, type SourceWriter } from "../../source-writer.ts";
-import { holdsVectors, laneOf, readElement, vectorPlace, type ArrayView, type Index } from "./array.ts";
-import { constantOf, fold } from "./fold.ts";
+import { holdsVectors, laneOf, readBytes, readElement, vectorPlace, type ArrayView, type Index } from "./array.ts";
+import { constantOf } from "./fold.ts";
 import { floatLiteral, integerLiteral, laneType, scalarOf, valueType, wgslName } from "./spelling.ts";
 import { mayLeave, type Support } from "./support.ts";
 
 /** What expressions and statements of a kernel see. */
 export type Scope = {
   readonly arrays: ReadonlyMap<string, ArrayView>;
+  /** Loads and stores of vectors that are one element of an array of vectors. */
+  readonly whole: ReadonlySet<Expr | Stmt>;
   readonly writer: SourceWriter;
   readonly support: Support;
   /** Makes names for values that have none. */
@@ -57,23 +59,26 @@ const bitwise: Partial<Readonly<Record<ScalarOp, Fragment>>> = { and: code`&`, o
 
 /** The text of an expression. What must stand before its statement is written. */
 export function expressionText(expr: Expr, scope: Scope): Fragment {
-  return toText(fold(expr), scope).fragment;
+  return toText(expr, scope).fragment;
 }
 
 /** An expression that may stand anywhere and be said again: a name or a constant. */
 export function nameOf(expr: Expr, scope: Scope): Fragment {
-  const folded = fold(expr);
-  const text = toText(folded, scope);
-  return folded.kind === "variable" || folded.kind === "constant"
+  const text = toText(expr, scope);
+  return expr.kind === "variable" || expr.kind === "constant"
     ? text.fragment
     : bindName(text.fragment, expr.type, scope);
 }
 
+/** An index that is said once. */
+export function soleIndex(expr: Expr, scope: Scope): Index {
+  return { text: operand(toText(expr, scope), level.sum), value: constantOf(expr) };
+}
+
 /** An index that may be said again. */
 export function indexOf(expr: Expr, scope: Scope): Index {
-  const folded = fold(expr);
-  const value = constantOf(folded);
-  return { text: value === undefined ? nameOf(folded, scope) : integerLiteral(value), value };
+  const value = constantOf(expr);
+  return { text: value === undefined ? nameOf(expr, scope) : integerLiteral(value), value };
 }
 
 function bindName(value: Fragment, type: ValueType, scope: Scope): Fragment {
@@ -165,15 +170,23 @@ function constantText(type: ValueType, value: number, scope: Scope): Text {
 function loadText(expr: Extract<Expr, { kind: "load" }>, scope: Scope): Text {
   const view = viewOf(expr.buffer, scope);
   const { lanes } = expr.type;
-  if (holdsVectors(view)) {
-    const fragment = vectorPlace(view, expr.index, (index) => toText(fold(index), scope).fragment);
+  const isWhole = scope.whole.has(expr);
+  if (isWhole && holdsVectors(view)) {
+    const fragment = vectorPlace(view, expr.index, (index) => toText(index, scope).fragment);
     return { fragment, level: level.primary, depth: 1 };
+  }
+  if (isWhole && view.bits === 8) {
+    const index = toText(expr.index, scope);
+    return { fragment: readBytes(view, index.fragment), level: level.primary, depth: depthOf([index]) };
+  }
+  if (lanes === 1 && (holdsVectors(view) || view.bits !== undefined)) {
+    const index = indexOf(expr.index, scope);
+    return { fragment: readElement(view, index, 0), level: level.primary, depth: 1 };
   }
   if (lanes === 1) {
     const index = toText(expr.index, scope);
-    const value = constantOf(expr.index);
-    const said = view.offset === 0 ? index.fragment : operand(index, level.sum);
-    return { fragment: readElement(view, { text: said, value }, 0), level: level.primary, depth: depthOf([index]) };
+    const said = { text: operand(index, level.sum), value: constantOf(expr.index) };
+    return { fragment: readElement(view, said, 0), level: level.primary, depth: depthOf([index]) };
   }
   const index = indexOf(expr.index, scope);
   const elements = Array.from({ length: lanes }, (_, lane) => readElement(view, index, lane));

@@ -3,9 +3,36 @@
  * divides by zero or gives infinity, so none is left: what is constant is folded by the meaning of `scalar.ts`.
  */
 import { conversion, operation } from "../../../ir/loop/arithmetic.ts";
-import { mapParts, splat, type Expr } from "../../../ir/loop/loop.ts";
+import { mapParts, splat, type Expr, type Stmt } from "../../../ir/loop/loop.ts";
 import type { ScalarOp } from "../../../ir/loop/scalar.ts";
 import { isInteger, type DType } from "../../../ir/type.ts";
+
+/** The same statements with folded expressions. No statement or load of the result is used twice. */
+export function foldBody(body: readonly Stmt[]): readonly Stmt[] {
+  return body.map((stmt) => {
+    switch (stmt.kind) {
+      case "for":
+        return { ...stmt, begin: fold(stmt.begin), end: fold(stmt.end), body: foldBody(stmt.body) };
+      case "let":
+      case "mutable":
+      case "assign":
+        return { ...stmt, value: fold(stmt.value) };
+      case "store":
+        return { ...stmt, index: fold(stmt.index), value: fold(stmt.value) };
+      case "if":
+        return {
+          ...stmt,
+          condition: fold(stmt.condition),
+          then: foldBody(stmt.then),
+          otherwise: foldBody(stmt.otherwise),
+        };
+      case "check":
+        return { ...stmt, condition: fold(stmt.condition), value: fold(stmt.value), limit: fold(stmt.limit) };
+      default:
+        return { ...stmt };
+    }
+  });
+}
 
 /** The same expression, with constants in place of operations on constants. */
 export function fold(expr: Expr): Expr {

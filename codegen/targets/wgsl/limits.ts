@@ -12,7 +12,7 @@ export const wgslMachine: Machine = {
   alignment: 256,
   stored: { i64: "i32", i16: "i32", i8: "i32", u8: "i32", bool: "i32" },
   random: "counter",
-  gpu: { threads: 256, warp: 0, sharedBytes: 16384, tiles: "direct", matrix: undefined },
+  gpu: { threads: 256, warp: 0, sharedBytes: 16384, bindings: 8, tiles: "direct", matrix: undefined },
 };
 
 /** Default limits of WebGPU. */
@@ -21,6 +21,8 @@ export const wgslLimits = {
   bindings: 8,
   /** Bytes of one binding. */
   bindingBytes: 128 * 1024 * 1024,
+  /** Bytes of one binding in the uniform address space. */
+  uniformBytes: 65536,
   /** Work-groups along one axis of a dispatch. */
   groups: 65535,
   /** Threads of a work-group. */

@@ -59,12 +59,15 @@ export const isNan = wgslFunction(
   "  return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;",
 );
 
-/** The magnitude of `x` with the sign of `y`. */
+/**
+ * The magnitude of `x` with the sign of `y`. By a choice, since a Mesa 22 processor driver gets the mixing of bits wrong
+ * where a test for NaN of the same number stands beside it.
+ */
 export const copySign = wgslFunction(
   "kiln_copy_sign",
   "(x: f32, y: f32) -> f32",
   [],
-  "  return bitcast<f32>((bitcast<u32>(x) & 0x7fffffffu) | (bitcast<u32>(y) & 0x80000000u));",
+  "  let m = abs(x);\n  return select(m, -m, bitcast<i32>(y) < 0);",
 );
 
 /** The upper 12 bits of a float's mantissa, so that products of two such are exact. */

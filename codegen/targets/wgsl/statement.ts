@@ -6,8 +6,8 @@ import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
 import type { Stmt } from "../../../ir/loop/loop.ts";
 import { code, comment, type Fragment } from "../../source-writer.ts";
 import { elementOf, holdsVectors, laneOf, vectorPlace, writeElement, type ArrayView } from "./array.ts";
-import { expressionText, indexOf, nameOf, viewOf, type Scope } from "./expression.ts";
-import { constantOf, fold } from "./fold.ts";
+import { expressionText, indexOf, nameOf, soleIndex, viewOf, type Scope } from "./expression.ts";
+import { constantOf } from "./fold.ts";
 import { valueType, wgslName } from "./spelling.ts";
 
 /** What the statements of a kernel see beside names. */
@@ -16,8 +16,8 @@ export type StatementScope = Scope & {
   readonly vectors: ReadonlySet<string>;
   /** The shared arrays, declared outside of the kernel's function. */
   readonly shared: ReadonlyMap<Stmt, ArrayView>;
-  /** Statements that are a barrier. */
-  readonly barriers: readonly Fragment[];
+  /** Barriers that order the memory of buffers. */
+  readonly ordering: ReadonlySet<Stmt>;
   /** The number of the work-group's task. */
   readonly task: Fragment;
 };
@@ -66,7 +66,8 @@ function writeStmt(stmt: Stmt, scope: StatementScope): void {
     case "shared":
       return;
     case "barrier":
-      for (const line of scope.barriers) writer.line(line);
+      if (scope.shared.size > 0 || !scope.ordering.has(stmt)) writer.line(code`workgroupBarrier();`);
+      if (scope.ordering.has(stmt)) writer.line(code`storageBarrier();`);
       return;
     case "store":
       return writeStore(stmt, scope);
@@ -120,7 +121,7 @@ function writeLoop(stmt: Extract<Stmt, { kind: "for" }>, scope: StatementScope):
     writer.line(code`let ${name}: i32 = ${scope.task};`);
     return writeBody(stmt.body, scope);
   }
-  const [first, last] = [constantOf(fold(stmt.begin)), constantOf(fold(stmt.end))];
+  const [first, last] = [constantOf(stmt.begin), constantOf(stmt.end)];
   if (stmt.mode === "unroll" && first !== undefined && last !== undefined) {
     const count = Math.max(0, Math.ceil((last - first) / stmt.step));
     if (count <= most.iterations && count * statements(stmt.body) <= most.statements) {
@@ -154,13 +155,13 @@ function writeStore(stmt: Extract<Stmt, { kind: "store" }>, scope: StatementScop
   const view = viewOf(stmt.buffer, scope);
   const { lanes } = stmt.value.type;
   if (holdsVectors(view)) {
+    invariant(scope.whole.has(stmt), `a lane of ${stmt.buffer} is written`);
     const target = vectorPlace(view, stmt.index, (index) => expressionText(index, scope));
     writer.line(code`${target} = ${expressionText(stmt.value, scope)};`);
     return;
   }
   if (lanes === 1) {
-    const text = expressionText(stmt.index, scope);
-    const index = { text: view.offset === 0 ? text : code`(${text})`, value: constantOf(fold(stmt.index)) };
+    const index = soleIndex(stmt.index, scope);
     writer.line(writeElement(view, index, 0, expressionText(stmt.value, scope)));
     return;
   }

@@ -35,7 +35,9 @@ export function isSmall({ tasks, flops }: Lowered): boolean {
 export function fitTogether(launches: readonly Lowered[], gpu: Gpu): boolean {
   if (launches.length < 2) return true;
   const bound = new Set(launches.flatMap(({ buffers }) => buffers).filter(({ role }) => !isUniform(role)));
-  if (bound.size > gpu.bindings || launches.filter((launch) => !isSmall(launch)).length > 1) return false;
+  const large = launches.filter((launch) => !isSmall(launch)).length;
+  // Threads that wait for each other would hold up those of a large launch, which need not.
+  if (bound.size > gpu.bindings || large > 1 || (large === 1 && launches.some(meet))) return false;
   if (launches.reduce((bytes, launch) => bytes + sharedBytes(launch), 0) > gpu.sharedBytes) return false;
   const threads = Math.max(...launches.map(threadsOf));
   return launches.every(

@@ -27,7 +27,10 @@ import { draftOf, finish, storeIndex, writeAll, type Draft, type LowerContext, t
 import { combineOf, flopsOf, identity, isReduce, stagesOf, writeRow } from "../reduction.ts";
 import { overGroups, thread } from "./threads.ts";
 
-/** Rows of at most so many elements are summed by one thread each, if there are rows enough for all threads. */
+/**
+ * Rows of at most so many elements are summed by one thread each, if there are rows enough for all threads; where threads
+ * do not run in step, always: waiting for each other then costs more than a few additions.
+ */
 const shortRow = 64;
 const manyRows = 256;
 
@@ -97,7 +100,8 @@ function teamOf(group: Group, rows: number, alongRows: boolean, gpu: Gpu): Team 
   const most = Math.min(256, gpu.threads);
   const arrays = group.heavy.reduce((sum, node) => sum + (isReduce(node) ? 8 : 16), 0);
   const threads = Math.min(most, powerBelow(Math.floor(gpu.sharedBytes / arrays)));
-  if (elements <= 4 || (elements <= shortRow && rows >= manyRows)) return { rows: Math.min(64, threads), lanes: 1 };
+  const isShort = elements <= shortRow && (rows >= manyRows || gpu.warp === 0);
+  if (elements <= 4 || isShort) return { rows: Math.min(64, threads), lanes: 1 };
   const lanes = Math.min(threads, powerBelow(Math.max(1, elements / 2)));
   if (!alongRows) return { rows: threads / lanes, lanes };
   const side = Math.min(threads, neighbours, powerAbove(rows));

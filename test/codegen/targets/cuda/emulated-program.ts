@@ -5,7 +5,7 @@
  * Needs g++ or clang++ on x86-64.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { emitCuda, type CudaLaunch, type CudaProgram } from "../../../../codegen/targets/cuda/emit.ts";
@@ -43,13 +43,13 @@ export type EmulatedProgram = {
    * Runs an entry, by its label, on its buffers (the bytes of each, changed in place). Throws an `EmulationError` that
    * says what a kernel did wrong.
    */
-  run(entry: string, buffers: readonly Uint8Array[], options?: RunOptions): void;
+  readonly run: (entry: string, buffers: readonly Uint8Array[], options?: RunOptions) => void;
   /** Runs launches of one's own on buffers. */
-  launch(launches: readonly CudaLaunch[], buffers: readonly Uint8Array[], options?: RunOptions): void;
+  readonly launch: (launches: readonly CudaLaunch[], buffers: readonly Uint8Array[], options?: RunOptions) => void;
 };
 
 /** Programs compiled together; `close` removes what was compiled. */
-export type EmulatedPrograms = { readonly programs: readonly EmulatedProgram[]; close(): void };
+export type EmulatedPrograms = { readonly programs: readonly EmulatedProgram[]; readonly close: () => void };
 
 /** A kernel did what it may not. */
 export class EmulationError extends Error {}
@@ -105,33 +105,48 @@ export async function emulateText(
 /** Flags of everything. Signed integers wrap where the device header says so; there is no other leave to take. */
 const commonFlags = ["-std=c++17", "-fPIC", "-fvisibility=hidden", "-w", "-pipe", "-fno-math-errno", "-fwrapv"];
 
+/** Compiled once for each kind of checks, and removed when the process ends. */
+const bases = new Map<Checks, Promise<string>>();
+
+/** The folder with what all libraries share: the running half of the emulation, and the runner. */
+async function base(checks: Checks): Promise<string> {
+  const known = bases.get(checks);
+  if (known !== undefined) return known;
+  const folder = mkdtempSync(join(tmpdir(), "kiln-emulation-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const flags = [...commonFlags, "-O2", ...addressFlags(checks)];
+  const made = Promise.all([
+    compile(folder, [...flags, "-c", join(emulation, "cuda-emulation.cpp"), "-o", "cuda-emulation.o"]),
+    compile(folder, [...flags, join(emulation, "runner.cpp"), "-o", "runner", "-ldl"]),
+  ]).then(() => folder);
+  bases.set(checks, made);
+  return made;
+}
+
+function addressFlags(checks: Checks): readonly string[] {
+  return checks === "addresses" ? ["-fsanitize=address", "-g1"] : [];
+}
+
 async function build(
   folder: string,
   programs: readonly CudaProgram[],
   checks: Checks,
   level: number,
 ): Promise<readonly [library: string, runner: string]> {
-  for (const name of ["cuda-emulation.hpp", "cuda-emulation.cpp", "runner.cpp"])
-    copyFileSync(join(emulation, name), join(folder, name));
   mkdirSync(join(folder, "programs"));
   programs.forEach(({ text }, index) => writeFileSync(join(folder, `programs/${index}.cu`), text));
-  const address = checks === "addresses" ? ["-fsanitize=address", "-g1"] : [];
-  const kernels = [...commonFlags, `-O${level}`, ...address, ...(checks === "races" ? ["-fsanitize=thread"] : [])];
+  const flags = [...commonFlags, `-I${emulation}`, ...addressFlags(checks)];
+  const kernels = [...flags, `-O${level}`, ...(checks === "races" ? ["-fsanitize=thread"] : [])];
   const parts = spread(programs.length, availableParallelism());
   const units = parts.map((part, unit) => {
     writeFileSync(join(folder, `unit_${unit}.cpp`), unitText(programs, part, unit));
     return compile(folder, [...kernels, "-c", `unit_${unit}.cpp`, "-o", `unit_${unit}.o`]);
   });
   writeFileSync(join(folder, "kernels.cpp"), tableText(parts));
-  const rest = [...commonFlags, "-O2", ...address];
-  await Promise.all([
-    ...units,
-    compile(folder, [...rest, "-c", "cuda-emulation.cpp", "-o", "cuda-emulation.o"]),
-    compile(folder, [...rest, "runner.cpp", "-o", "runner", "-ldl"]),
-  ]);
-  const objects = parts.map((_, unit) => `unit_${unit}.o`);
-  await compile(folder, [...rest, "-shared", "kernels.cpp", "cuda-emulation.o", ...objects, "-lm", "-o", "program.so"]);
-  return [join(folder, "program.so"), join(folder, "runner")];
+  const [shared] = await Promise.all([base(checks), ...units]);
+  const objects = [join(shared, "cuda-emulation.o"), ...parts.map((_, unit) => `unit_${unit}.o`)];
+  await compile(folder, [...flags, "-shared", "kernels.cpp", ...objects, "-lm", "-o", "program.so"]);
+  return [join(folder, "program.so"), join(shared, "runner")];
 }
 
 /** Numbers 0 to count - 1 in at most `parts` lists. */

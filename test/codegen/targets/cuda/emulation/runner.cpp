@@ -28,12 +28,23 @@ using Watch = void(unsigned, char **, char **, unsigned, char **, char **);
 
 Where *where;
 
-void out_of_time(int) {
+void tell_and_end(int signal) {
   char text[512] = "";
   where(text, sizeof text - 1);
-  const char *rest = ": it does not come to an end\n";
-  if (write(2, text, strlen(text)) < 0 || write(2, rest, strlen(rest)) < 0) _exit(4);
+  const char *what = signal == SIGALRM ? ": it does not come to an end\n" : ": it reaches outside of all memory\n";
+  if (write(2, text, strlen(text)) < 0 || write(2, what, strlen(what)) < 0) _exit(4);
   _exit(3);
+}
+
+// Signals are handled on a stack of their own: a thread's may be what was overrun.
+void listen(int signal) {
+  static char stack[65536];
+  const stack_t own = {stack, 0, sizeof stack};
+  sigaltstack(&own, nullptr);
+  struct sigaction action = {};
+  action.sa_handler = tell_and_end;
+  action.sa_flags = SA_ONSTACK;
+  sigaction(signal, &action, nullptr);
 }
 
 [[noreturn]] void give_up(const char *what) {
@@ -91,15 +102,18 @@ int main(int argc, char **argv) {
     step.kernel.resize(step.name_bytes);
     if (fread(&step.kernel[0], 1, step.name_bytes, stdin) != size_t(step.name_bytes)) give_up("the job is too short");
   }
-  // Kernels may be told of a few more elements than there are, for vectors that reach over the end.
-  const int64_t slack = 256;
+  // What reaches over the end falls into this.
+  const int64_t slack = 4096;
   for (Buffer &buffer : buffers) {
     buffer.begin = static_cast<char *>(aligned_alloc(256, (buffer.bytes + slack + 255) / 256 * 256));
     if (fread(buffer.begin, 1, buffer.bytes, stdin) != size_t(buffer.bytes)) give_up("the job is too short");
     memset(buffer.begin + buffer.bytes, 0xff, slack);
   }
 
-  signal(SIGALRM, out_of_time);
+  listen(SIGALRM);
+#ifndef __SANITIZE_ADDRESS__
+  listen(SIGSEGV);
+#endif
   alarm(unsigned(seconds));
   for (const Step &step : steps) {
     std::vector<void *> pointers;
@@ -111,7 +125,7 @@ int main(int argc, char **argv) {
     for (const Binding &binding : step.bindings) {
       const Buffer &buffer = buffers.at(binding.buffer);
       char *begin = buffer.begin + binding.offset;
-      if (binding.offset + binding.bytes > buffer.bytes + slack) give_up("a binding reaches beyond its buffer");
+      if (binding.offset + binding.bytes > buffer.bytes) give_up("a binding reaches beyond its buffer");
       pointers.push_back(begin);
       first.push_back(begin);
       last.push_back(binding.bytes == 0 ? buffer.begin + buffer.bytes : begin + binding.bytes);

@@ -1,0 +1,43 @@
+/**
+ * What a target is to the compiler: the machine that schedules see, and how a plan becomes files of an artifact. Each
+ * target is one object in a file of this folder, listed in `index.ts`; its spellings and limits stand in
+ * `codegen/targets/<name>/`.
+ */
+import type { ManifestTarget } from "../../ir/artifact/manifest.ts";
+import type { Machine } from "../../ir/machine.ts";
+import type { ArtifactFiles } from "../artifact.ts";
+import type { Plan } from "../memory/plan.ts";
+import type { TracedProgram } from "../trace/traced.ts";
+
+/** Options of a compilation that targets look at. */
+export type TargetOptions = {
+  /** CPU level to compile for: `native` (this machine), or what the C compiler's `-march` takes. Default: `native`. */
+  readonly march?: string;
+};
+
+/** A plan for a target's machine, and the program it was made from. */
+export type TargetInput = { readonly traced: TracedProgram; readonly plan: Plan };
+
+/** What a target made of a plan. */
+export type BuiltTarget = {
+  /** Its part of the manifest. */
+  readonly target: ManifestTarget;
+  /** Its files, by path relative to the artifact. */
+  readonly files: ArtifactFiles;
+  /** Whether everything compiled was found in the cache. */
+  readonly cached: boolean;
+};
+
+/** Measures a stage of a build under a name. */
+export type Timed = <T>(stage: string, run: () => T | Promise<T>) => Promise<T>;
+
+/** A target. */
+export type Target = {
+  readonly name: ManifestTarget["name"];
+  /** One line for people. */
+  readonly doc: string;
+  /** The machine that schedules are made for. Throws `TargetError`s where it must be asked and does not answer. */
+  machine(options: TargetOptions): Promise<Machine>;
+  /** Emits and compiles a plan. Throws `TargetError`s of what the target cannot say, and of its compiler. */
+  build(input: TargetInput, options: TargetOptions, time: Timed): Promise<BuiltTarget>;
+};
