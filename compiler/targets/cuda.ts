@@ -3,7 +3,7 @@ import { emitCuda } from "../../codegen/targets/cuda/emit.ts";
 import { cudaMachine } from "../../codegen/targets/cuda/limits.ts";
 import { at } from "../../ir/type.ts";
 import { manifestEntries, manifestState } from "../artifact.ts";
-import type { Target } from "./target.ts";
+import { drawingGpu, type Target } from "./target.ts";
 
 /** Path of the source of all kernels in an artifact. */
 const sourcePath = "kernels/cuda/kernels.cu";
@@ -12,7 +12,7 @@ const sourcePath = "kernels/cuda/kernels.cu";
 export const cuda: Target = {
   name: "cuda",
   doc: "NVIDIA's GPUs, by CUDA",
-  machine: () => Promise.resolve(cudaMachine),
+  machine: (options) => Promise.resolve(drawingGpu(cudaMachine, options)),
   build: async ({ traced, plan }, _options, time) => {
     const { text, kernels, entries: emitted } = await time("emit cuda", () => emitCuda(plan.program));
     const entries = manifestEntries(plan).map((entry, i) => ({

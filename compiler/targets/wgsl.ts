@@ -3,13 +3,13 @@ import { emitWgsl } from "../../codegen/targets/wgsl/emit.ts";
 import { wgslMachine } from "../../codegen/targets/wgsl/limits.ts";
 import { at } from "../../ir/type.ts";
 import { manifestEntries, manifestState } from "../artifact.ts";
-import type { Target } from "./target.ts";
+import { drawingGpu, type Target } from "./target.ts";
 
 /** The WGSL target. */
 export const wgsl: Target = {
   name: "wgsl",
   doc: "GPUs by WebGPU, here or in a browser",
-  machine: () => Promise.resolve(wgslMachine),
+  machine: (options) => Promise.resolve(drawingGpu(wgslMachine, options)),
   build: async ({ traced, plan }, _options, time) => {
     const { kernels, launches } = await time("emit wgsl", () => emitWgsl(plan.program));
     const file = (name: string): string => `kernels/wgsl/${name}.wgsl`;
