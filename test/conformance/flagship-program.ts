@@ -15,6 +15,7 @@ import { openDevice } from "../../runtime/gpu/open.ts";
 import { Program } from "../../runtime/program.ts";
 import { evaluateLoader } from "../../runtime/training/evaluate.ts";
 import { Feed } from "../../runtime/training/feed.ts";
+import { EmulatedDriver } from "../runtime/gpu/emulated-driver.ts";
 import type { Flagship } from "./flagship-judge.ts";
 import type { MachineName } from "./machines.ts";
 import { definitionOf, type ProgramParts } from "./ports/programs.ts";
@@ -22,7 +23,16 @@ import { Unsupported } from "./report.ts";
 import type { TensorFile } from "./tensors.ts";
 
 /** Where programs run: a target, and the GPU that all of them share. */
-export type Place = { readonly target: MachineName; readonly gpu: GpuDevice | undefined };
+export type Place = {
+  readonly target: MachineName;
+  readonly gpu: GpuDevice | undefined;
+  /** Longer programs would take too long there. */
+  readonly mostEpochs: number;
+  readonly close: () => Promise<void>;
+};
+
+/** Epochs that a program may have under emulation, where one takes minutes. */
+const emulatedEpochs = 2;
 
 /** What a program is run with. */
 export type Given = {
@@ -32,9 +42,17 @@ export type Given = {
   readonly place: Place;
 };
 
-/** Opens what a target's programs run on. */
+/** Opens what a target's programs run on: CUDA's on the driver that `KILN_CUDA_DRIVER` names, else on the emulated one. */
 export async function openPlace(target: MachineName): Promise<Place> {
-  return { target, gpu: target === "c" ? undefined : await openDevice(target === "cuda" ? "cuda" : "wgpu") };
+  if (target === "c") return { target, gpu: undefined, mostEpochs: Infinity, close: () => Promise.resolve() };
+  const isEmulated = target === "cuda" && (process.env["KILN_CUDA_DRIVER"] ?? "") === "";
+  const driver = isEmulated ? new EmulatedDriver() : undefined;
+  const gpu = await openDevice(target === "cuda" ? "cuda" : "wgpu");
+  const close = async (): Promise<void> => {
+    await gpu.close();
+    driver?.close();
+  };
+  return { target, gpu, mostEpochs: isEmulated ? emulatedEpochs : Infinity, close };
 }
 
 function dataset(test: Flagship, split: "train" | "test", folders: ReadonlyMap<string, string>): Dataset {

@@ -48,6 +48,7 @@ export async function runFlagship(folder: string, { target, filter, data }: Fami
       if (test.program === undefined && test.model === undefined) continue;
       try {
         if (place === undefined) throw new Unsupported("whole programs run on targets that compile");
+        if ((test.epochs ?? 1) > place.mostEpochs) throw new Unsupported(`${test.epochs} epochs under emulation`);
         const file = new TensorFile(join(folder, `${id}.safetensors`));
         const log = existsSync(join(folder, `${id}.log`)) ? readFileSync(join(folder, `${id}.log`), "utf8") : undefined;
         cases.push(judged({ id, group }, await runProgram(test, { file, log, folders: data, place })));
@@ -56,7 +57,7 @@ export async function runFlagship(folder: string, { target, filter, data }: Fami
       }
     }
   } finally {
-    await place?.gpu?.close();
+    await place?.close();
   }
   return { family: "flagship", cases };
 }
