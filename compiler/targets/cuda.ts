@@ -4,7 +4,7 @@ import { cudaMachine } from "../../codegen/targets/cuda/limits.ts";
 import { manifestState } from "../artifact.ts";
 import { buildCuda } from "../build/cuda.ts";
 import { gpuEntries, gpuKernels } from "./gpu.ts";
-import type { Target } from "./target.ts";
+import { drawingGpu, type Target } from "./target.ts";
 
 /** Paths of the source of all kernels and of the fat binary in an artifact. */
 const sourcePath = "kernels/cuda/kernels.cu";
@@ -14,7 +14,7 @@ const imagePath = "kernels/cuda/kernels.fatbin";
 export const cuda: Target = {
   name: "cuda",
   doc: "NVIDIA's GPUs, by CUDA",
-  machine: () => Promise.resolve(cudaMachine),
+  machine: (options) => Promise.resolve(drawingGpu(cudaMachine, options)),
   build: async ({ traced, plan }, _options, time) => {
     const { text, kernels, entries } = await time("emit cuda", () => emitCuda(plan.program));
     const built = await time("compile cuda", () => buildCuda(text));

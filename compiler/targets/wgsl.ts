@@ -3,7 +3,7 @@ import { emitWgsl } from "../../codegen/targets/wgsl/emit.ts";
 import { wgslMachine } from "../../codegen/targets/wgsl/limits.ts";
 import { manifestState } from "../artifact.ts";
 import { gpuEntries, gpuKernels } from "./gpu.ts";
-import type { Target } from "./target.ts";
+import { drawingGpu, type Target } from "./target.ts";
 
 /** Path of a kernel's module in an artifact. */
 function fileOf(name: string): string {
@@ -14,7 +14,7 @@ function fileOf(name: string): string {
 export const wgsl: Target = {
   name: "wgsl",
   doc: "GPUs by WebGPU, here or in a browser",
-  machine: () => Promise.resolve(wgslMachine),
+  machine: (options) => Promise.resolve(drawingGpu(wgslMachine, options)),
   build: async ({ traced, plan }, _options, time) => {
     const { kernels, launches } = await time("emit wgsl", () => emitWgsl(plan.program));
     const state = manifestState(traced, plan);
