@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compileTraced } from "../../compiler/compile.ts";
 import { traceTraining } from "../../compiler/trace/training.ts";
+import type { TargetName } from "../../ir/artifact/manifest.ts";
 import { describeLoader } from "../../ir/data/describe.ts";
 import { defaultGenerator } from "../../ir/random/default.ts";
 import { DataLoader, fashionMnist, mnist, randomSplit, transforms, type Dataset } from "../../runtime/data/index.ts";
@@ -24,7 +25,7 @@ import type { TensorFile } from "./tensors.ts";
 
 /** Where programs run: a target, and the GPU that all of them share. */
 export type Place = {
-  readonly target: MachineName;
+  readonly target: TargetName;
   readonly gpu: GpuDevice | undefined;
   /** Longer programs would take too long there. */
   readonly mostEpochs: number;
@@ -44,6 +45,7 @@ export type Given = {
 
 /** Opens what a target's programs run on: CUDA's on the driver that `KILN_CUDA_DRIVER` names, else on the emulated one. */
 export async function openPlace(target: MachineName): Promise<Place> {
+  if (target === "browser") throw new Unsupported("training in a browser, which the exported page's own tests do");
   if (target === "c") return { target, gpu: undefined, mostEpochs: Infinity, close: () => Promise.resolve() };
   const isEmulated = target === "cuda" && (process.env["KILN_CUDA_DRIVER"] ?? "") === "";
   const driver = isEmulated ? new EmulatedDriver() : undefined;
