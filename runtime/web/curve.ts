@@ -68,7 +68,8 @@ export class Curve {
       parts.push(label("tick middle", x(tick), bottom + 20, tick.toLocaleString("en")));
     const epochs = Math.ceil(steps / stepsPerEpoch);
     // More of them than a reader could count would be a hatching.
-    for (let epoch = 1; epoch < epochs && epochs <= mostEpochs; epoch++) {
+    const ends = epochs <= mostEpochs ? epochs : 0;
+    for (let epoch = 1; epoch < ends; epoch++) {
       const end = x(epoch * stepsPerEpoch);
       parts.push(element("line", { class: "epoch", x1: end, x2: end, y1: space.top, y2: bottom }));
     }
