@@ -27,6 +27,7 @@ export async function runCompile(
     command: `kiln compile ${path.relative(process.cwd(), path.resolve(model)) || "."}`,
     ...(options.target === undefined ? {} : { targets: options.target }),
     ...(options.random === undefined ? {} : { random: options.random }),
+    ...(options.precision === undefined ? {} : { precision: options.precision }),
     ...(options.march === undefined ? {} : { march: options.march }),
     ...(options.dump === undefined ? {} : { dump: options.dump }),
     ...(options.maxMemory === undefined ? {} : { maxMemory: parseSize(options.maxMemory) }),

@@ -19,12 +19,23 @@ export const randomSources = ["torch", "counter"] as const;
  */
 export type RandomSource = (typeof randomSources)[number];
 
+/** How precisely products of float32 are computed. */
+export const precisions = ["f32", "tf32", "bf16"] as const;
+
+/**
+ * One of them. `f32`: as float32, PyTorch's default; `tf32` and `bf16`: on tensor cores, operands rounded to 10 or 7 bits
+ * behind the point and sums in float32, where a target has them (CUDA). Weights and everything else stay float32.
+ */
+export type Precision = (typeof precisions)[number];
+
 /** Options of a compilation that targets look at. */
 export type TargetOptions = {
   /** CPU level to compile for: `native` (this machine), or what the C compiler's `-march` takes. Default: `native`. */
   readonly march?: string;
   /** Where random numbers of a step come from; what suits each target if left out. */
   readonly random?: RandomSource;
+  /** How precisely products are computed; `f32` if left out. */
+  readonly precision?: Precision;
 };
 
 /** A plan for a target's machine, and the program it was made from. */
