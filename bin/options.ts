@@ -3,6 +3,7 @@
  * values derive from these tables.
  */
 import type { InspectStage } from "../compiler/inspect.ts";
+import { precisions, randomSources } from "../compiler/targets/target.ts";
 import { targetNames } from "../ir/artifact/manifest.ts";
 import { trainerOptions } from "../runtime/training/options.ts";
 import type { CommandSpec, OptionTable } from "../runtime/training/option-table.ts";
@@ -52,6 +53,16 @@ export const commands = {
         doc: "what to compile for: processors, WebGPU, CUDA (default: c)",
       },
       march: { kind: "text", value: "CPU", doc: "CPU to compile for, as the C compiler's -march (default: native)" },
+      random: {
+        kind: "choice",
+        choices: randomSources,
+        doc: "random numbers in steps, such as dropout's: PyTorch's or by a counter (default: torch for c, counter for GPUs)",
+      },
+      precision: {
+        kind: "choice",
+        choices: precisions,
+        doc: "products on CUDA's tensor cores in lower precision (default: f32, which uses none)",
+      },
       noCheck: { kind: "switch", doc: "do not type-check the model file" },
       dump: { kind: "text", value: "DIR", doc: "also write the program after every pass to this folder" },
       maxMemory: { kind: "text", value: "SIZE", doc: "fail if training needs more memory (500MB, 2GB)" },

@@ -71,7 +71,10 @@ describe("kiln export", () => {
     assert.equal(code, 0, talk);
     const html = readFileSync(join(folder, "one", "page.html"), "utf8");
     assert.notMatch(html, /(?:src|href)="app/);
-    assert.equal([...html.matchAll(/<script type="text\/plain" data-file="/g)].length, (json()[0]?.["files"] as string[]).length - 3);
+    assert.equal(
+      [...html.matchAll(/<script type="text\/plain" data-file="/g)].length,
+      (json()[0]?.["files"] as string[]).length - 3,
+    );
   });
 
   it("refuses a folder that holds something else", () => {
