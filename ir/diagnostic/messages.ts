@@ -703,15 +703,6 @@ export function tooManyBindings(kernel: string, entry: string, got: number, limi
   );
 }
 
-/** A buffer is larger than a WebGPU kernel may bind. */
-export function bindingTooLarge(kernel: string, buffers: readonly string[], got: number, limit: number): Diagnostic {
-  return target("K5303", `kernel \`${printable(kernel)}\` binds more memory at once than WebGPU allows`, {
-    expected: `at most ${limit} bytes`,
-    got: `${got} bytes for ${buffers.map(printable).join(", ")}`,
-    hint: "Use a smaller batch or smaller layers, or leave wgsl out of --target.",
-  });
-}
-
 /** A kernel's work-group is larger than WebGPU allows. */
 export function workgroupTooLarge(kernel: string, what: string, got: number, limit: number): Diagnostic {
   return internal("K5304", `kernel \`${printable(kernel)}\` has work-groups beyond WebGPU's limits`, {

@@ -58,7 +58,7 @@ describe("manifests with GPU targets", () => {
     ["too many work-groups", (target) => (launch(target).groups = 2 ** 31)],
     ["a missing binding", (target) => launch(target).bindings.pop()],
     ["a binding of no buffer", (target) => (at(launch(target).bindings, 0).buffer = 5)],
-    ["a binding past the arena", (target) => (at(launch(target).bindings, 1).bytes = 36)],
+    ["a binding past the arena", (target) => (at(launch(target).bindings, 1).bytes = 44)],
     ["a binding past the state", (target) => (at(launch(target, 2).bindings, 4).offset = 512)],
     ["an offset that is not aligned", (target) => (at(launch(target, 2).bindings, 4).offset = 128)],
     ["an empty binding", (target) => (at(launch(target).bindings, 0).bytes = 0)],
@@ -88,6 +88,10 @@ describe("manifests with GPU targets", () => {
     expect(refused([tinyGpuTarget(), tinyGpuTarget()])).to.include("twice");
     const second = { ...tinyGpuTarget(), name: "cuda" as const, image: null };
     expect(parseManifest({ ...one, targets: [tinyGpuTarget(), second] }).targets.length).to.equal(2);
+    // CUDA binds bytes as they are.
+    const odd = structuredClone(second);
+    at(at(at(odd.entries, 0).launches ?? [], 0).bindings, 0).bytes = 22;
+    expect(parseManifest({ ...one, targets: [odd] }).targets.length).to.equal(1);
     const rest = second.entries.slice(1);
     expect(refused([tinyGpuTarget(), { ...second, entries: rest }])).to.include("the entries of the target wgsl");
     const values = second.state.values.map((value) => ({ ...value, shape: value.name === "seen" ? [1] : [] }));
