@@ -85,6 +85,17 @@ export const commands = {
       json,
     },
   }),
+  export: command({
+    name: "kiln export",
+    doc: "Writes a page that trains the artifact in a browser, with WebGPU.",
+    arguments: [artifact],
+    options: {
+      web: { kind: "text", value: "DIR", doc: "write the page and its files to this folder, for any static server" },
+      singleFile: { kind: "text", value: "FILE", doc: "write one HTML file with everything in it" },
+      data,
+      json,
+    },
+  }),
   inspect: command({
     name: "kiln inspect",
     doc: "Shows what the compiler did: costs of every launch, any stage, any kernel, the memory plan.",
