@@ -258,8 +258,8 @@ function free({ buffers, sequences }: Prepared): void {
   buffers.free();
 }
 
-/** The text of a target's kernels, each file read once. */
-async function readKernels(target: GpuTarget, read: GpuProgramParts["read"]): Promise<GpuProgramText> {
+/** The text of a target's kernels, as a device loads it; each file is read once. */
+export async function readKernels(target: GpuTarget, read: GpuProgramParts["read"]): Promise<GpuProgramText> {
   const files = [...new Set(target.kernels.map(({ file }) => file))];
   const decode = async (file: string): Promise<string> => new TextDecoder().decode(await read(file));
   const texts = new Map(await Promise.all(files.map(async (file) => [file, await decode(file)] as const)));
