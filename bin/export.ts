@@ -59,13 +59,7 @@ async function collectFiles(artifact: string, dataRoot: string | undefined): Pro
   const target = manifest.targets.find(({ name }) => name === "wgsl");
   if (target?.name !== "wgsl") throw fail(messages.pageNeedsWgsl(manifest.targets.map(({ name }) => name)));
   const { data } = await importTrainer(artifact);
-  const folder = path.join(packageRoot(), "dist", "web");
-  const files = new Map<string, Uint8Array>();
-  for (const name of programFiles) {
-    const file = path.join(folder, name);
-    if (!existsSync(file)) throw fail(messages.pageNotBuilt(`dist/web/${name}`));
-    files.set(name, readFileSync(file));
-  }
+  const files = readPageProgram(path.join(packageRoot(), "dist", "web"));
   const kernels = [...new Set(target.kernels.map(({ file }) => file))];
   for (const file of kernels) files.set(file, await readArtifactFile(artifact, manifest, file));
   const hashes = Object.fromEntries(kernels.map((file) => [file, manifest.files[file] ?? ""]));
@@ -76,6 +70,17 @@ async function collectFiles(artifact: string, dataRoot: string | undefined): Pro
   for (const [file, bytes] of arrays) files.set(file, bytes);
   files.set("page.json", text(JSON.stringify(page)));
   return files;
+}
+
+/** The files of the page's program in `folder`, as it was built. @throws TargetError K5510 if it was not. */
+export function readPageProgram(folder: string): Map<string, Uint8Array> {
+  return new Map(
+    programFiles.map((name) => {
+      const file = path.join(folder, name);
+      if (!existsSync(file)) throw fail(messages.pageNotBuilt(name));
+      return [name, readFileSync(file)];
+    }),
+  );
 }
 
 /** The loaders of a trainer, seeded as it seeds them, and the default generator's state if they drew from it. */

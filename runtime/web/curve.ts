@@ -66,10 +66,9 @@ export class Curve {
     }
     for (const tick of ticks(steps, width < 520 ? 3 : 6))
       parts.push(label("tick middle", x(tick), bottom + 20, tick.toLocaleString("en")));
-    const epochs = Math.ceil(steps / stepsPerEpoch);
     // More of them than a reader could count would be a hatching.
-    const ends = epochs <= mostEpochs ? epochs : 0;
-    for (let epoch = 1; epoch < ends; epoch++) {
+    const ends = Math.ceil(steps / stepsPerEpoch) - 1;
+    for (let epoch = 1; epoch <= (ends < mostEpochs ? ends : 0); epoch++) {
       const end = x(epoch * stepsPerEpoch);
       parts.push(element("line", { class: "epoch", x1: end, x2: end, y1: space.top, y2: bottom }));
     }

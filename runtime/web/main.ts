@@ -149,14 +149,14 @@ class Controls {
   async #download(): Promise<void> {
     const { program, totalSteps } = this.#trainer;
     const name = `${program.manifest.name}-${totalSteps}.safetensors`;
-    offerFile(await saveWeights(program), name);
+    offerFile(await this.#trainer.beside(() => saveWeights(program)), name);
     note(`Saved ${name}.`);
   }
 
   async #upload(file: File): Promise<void> {
     const { program } = this.#trainer;
     try {
-      await loadWeights(program, file);
+      await this.#trainer.beside(() => loadWeights(program, file));
     } catch (error) {
       if (!(error instanceof DiagnosticError) || !error.code.startsWith("K3")) throw error;
       return note(error.message, true);

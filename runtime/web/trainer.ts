@@ -55,6 +55,9 @@ export class PageTrainer {
   #pass: FeedPass | undefined;
   #wish: "run" | "pause" | "stop" = "pause";
   #running: Promise<void> = Promise.resolve();
+  /** What uses the program beside the training. */
+  #beside: Promise<void> = Promise.resolve();
+  #isResetting = false;
 
   /** `changed` is called whenever anything of this has changed. */
   constructor(
@@ -104,7 +107,8 @@ export class PageTrainer {
 
   /** Trains, or goes on training, to the last epoch. */
   start(): void {
-    if (this.phase === "training" || this.phase === "evaluating" || !this.isUnfinished) return;
+    const isBusy = this.phase === "training" || this.phase === "evaluating" || this.#isResetting;
+    if (isBusy || !this.isUnfinished) return;
     this.#wish = "run";
     this.#set("training");
     this.#running = this.#train();
@@ -132,10 +136,25 @@ export class PageTrainer {
 
   /** Starts over with first weights by `settings`. @throws UserError K3101 for a bad seed. */
   async reset(settings: Settings): Promise<void> {
-    await this.pause();
-    await this.#pass?.close();
-    this.#begin(settings);
+    this.#isResetting = true;
+    try {
+      await this.pause();
+      await this.#pass?.close();
+      await this.beside(async () => this.#begin(settings));
+    } finally {
+      this.#isResetting = false;
+    }
     this.#set("ready");
+  }
+
+  /** Runs what uses the program besides the training: one such thing after the other, and none while it is reset. */
+  async beside<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#beside.then(task);
+    this.#beside = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
   }
 
   /** Changes the number of epochs, and the learning rate where it is free, of a training under way. */

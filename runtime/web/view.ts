@@ -65,7 +65,7 @@ export class View {
     this.#predicted = totalSteps;
     // Wrong answers of a network that has learned nothing are no mistakes.
     const isUntrained = totalSteps === 0 && scores.length === 0;
-    const predictions = await predict(program, samples);
+    const predictions = await this.#trainer.beside(() => predict(program, samples));
     if (samples !== this.#samples) return;
     byId("samples").replaceChildren(...samples.numbers.map((_, i) => tile(samples, i, predictions[i], isUntrained)));
     const right = predictions.filter(({ label }, i) => label === samples.labels[i]).length;

@@ -127,9 +127,9 @@ describe("an exported page", function () {
       await page.evaluate(click("start"));
       await page.until("kiln.phase === 'paused'");
       const held = await page.evaluate<number>("kiln.totalSteps");
-      expect(await page.evaluate("document.querySelector('#start').textContent")).to.equal("Continue");
+      await page.until("document.querySelector('#start').textContent === 'Continue'");
       await page.evaluate(click("start"));
-      await page.until(`kiln.totalSteps >= ${held + 20}`);
+      await page.until(`kiln.totalSteps >= ${held + 20} && !document.querySelector('#stop').disabled`);
       await page.evaluate(click("stop"));
       await page.until("kiln.phase === 'paused' && kiln.scores.length === 1");
       await page.evaluate(click("start"));
@@ -176,15 +176,33 @@ describe("an exported page", function () {
     const page = await chromium.open(pathToFileURL(join(web(), "index.html")).href);
     await page.until("!document.querySelector('#trouble').hidden");
     expect(await page.text()).to.match(/web server/);
+    expect(await page.evaluate("document.querySelector('#trouble-details').textContent")).to.include("K5515");
     await page.close();
     const without = await Chromium.start(path, { gpu: false });
     try {
       const old = await without.open(server.url);
       await old.until("!document.querySelector('#trouble').hidden");
       expect(await old.text()).to.match(/cannot train here yet|No graphics processor/);
+      const details = await old.evaluate("document.querySelector('#trouble-details').textContent");
+      expect(details).to.match(/K5501|K5502/);
       expect(await old.evaluate("document.querySelector('#app').hidden")).to.equal(true);
     } finally {
       await without.close();
+    }
+  });
+
+  it("says which of its files is damaged", async () => {
+    const file = join(web(), "data", "0.bin");
+    const whole = readFileSync(file);
+    writeFileSync(file, whole.subarray(0, whole.length >> 1));
+    try {
+      const page = await chromium.open(server.url);
+      await page.until("!document.querySelector('#trouble').hidden");
+      const details = await page.evaluate("document.querySelector('#trouble-details').textContent");
+      expect(details).to.include("K5516").and.include("data/0.bin");
+      await page.close();
+    } finally {
+      writeFileSync(file, whole);
     }
   });
 
