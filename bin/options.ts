@@ -123,6 +123,7 @@ export const commands = {
     doc: "Checks every kernel against the reference interpreter, and the gradients, on the model's own shapes.",
     arguments: [artifact],
     options: {
+      target: { kind: "choice", choices: targetNames, doc: "which target (default: the artifact's first)" },
       seed: { kind: "count", value: "N", doc: "seed of the random inputs" },
       threads,
       json,

@@ -12,6 +12,7 @@ export async function runVerify(
   const json = options.json === true;
   const report = await verifyArtifact(artifactFolder(artifact), {
     ...(options.seed === undefined ? {} : { seed: options.seed }),
+    ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(json ? {} : { onLine: (line: string) => void process.stdout.write(`${line}\n`) }),
   });

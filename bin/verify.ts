@@ -6,18 +6,28 @@ import pc from "picocolors";
 import {
   buildKernelLibrary,
   checkGradients,
+  planTarget,
   readArtifact,
+  type ArtifactProgram,
   type GradientCheck,
   type KernelLibraryOptions,
 } from "../compiler/verify.ts";
+import type { TargetName } from "../ir/artifact/manifest.ts";
 import { Generator } from "../ir/random/generator.ts";
+import type { GpuDevice } from "../runtime/gpu/device.ts";
+import { openDevice } from "../runtime/gpu/open.ts";
 import { loadNative } from "../runtime/native.ts";
 import { showsColors } from "../runtime/training/report-error.ts";
 import { checkEntries, type EntryCheck } from "./verify/entries.ts";
+import { checkGpuKernels } from "./verify/gpu-kernels.ts";
 import { checkKernels, type KernelCheck } from "./verify/kernels.ts";
 
 /** Options of `verifyArtifact`. */
 export type VerifyOptions = KernelLibraryOptions & {
+  /** Which of the artifact's targets; the first if left out. */
+  readonly target?: TargetName;
+  /** A GPU that is open already, for a target that needs one; it stays open. */
+  readonly gpu?: GpuDevice;
   /** Seed of the random numbers; 0 if left out. The same seed checks the same things, but for how much there is time for. */
   readonly seed?: number;
   /** Seconds that the interpreter may spend on one kernel, about; 0.3 if left out. */
@@ -46,29 +56,73 @@ export type VerifyReport = {
  * @throws UserError K3001 to K3004 for a faulty artifact; TargetError if this machine cannot build or run it.
  */
 export async function verifyArtifact(folder: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  const { seed = 0, kernelSeconds = 0.3, entrySeconds = 10, threads = 2, onLine } = options;
+  const { seed = 0, entrySeconds = 10, onLine } = options;
   const random = Generator.seeded(seed);
-  const program = await readArtifact(folder);
-  const addon = await loadNative();
-  const built = await buildKernelLibrary(program, options);
-  const kernels = checkKernels(addon, built, {
-    random,
-    milliseconds: 1000 * kernelSeconds,
-    threads,
-    onCheck: (check) => onLine?.(kernelLine(check)),
-  });
-  const entries = await checkEntries(folder, program, built.program, {
-    random,
-    seconds: entrySeconds,
-    threads,
-    onCheck: (check) => onLine?.(entryLine(check)),
-  });
+  const program = await readArtifact(folder, options.target);
+  const compared = program.manifest.target.name === "c" ? compareOnProcessor : compareOnGpu;
+  const { kernels, entries } = await compared(folder, program, random, options);
   const { checks: gradients, leftOut } = checkGradients(program, () => random.nextFloat24(), entrySeconds);
   for (const check of gradients) onLine?.(gradientLine(check));
   const ok = [...kernels, ...entries].every((check) => check.ok) && gradients.every(({ agrees }) => agrees);
   const report = { kernels, entries, gradients, gradientsLeftOut: leftOut, ok };
   for (const line of summary(report)) onLine?.(line);
   return report;
+}
+
+type Compared = Pick<VerifyReport, "kernels" | "entries">;
+
+/** What both ways of comparing are given: options of the checks of kernels and entries. */
+function checkOptions(random: Generator, options: VerifyOptions) {
+  const { kernelSeconds = 0.3, entrySeconds = 10, threads = 2, onLine } = options;
+  return {
+    kernels: {
+      random,
+      milliseconds: 1000 * kernelSeconds,
+      threads,
+      onCheck: (check: KernelCheck): void => onLine?.(kernelLine(check)),
+    },
+    entries: {
+      random,
+      seconds: entrySeconds,
+      threads,
+      onCheck: (check: EntryCheck): void => onLine?.(entryLine(check)),
+    },
+  };
+}
+
+/** Kernels are compiled anew, each as an entry of its own; entries are the artifact's. */
+async function compareOnProcessor(
+  folder: string,
+  program: ArtifactProgram,
+  random: Generator,
+  options: VerifyOptions,
+): Promise<Compared> {
+  const checks = checkOptions(random, options);
+  const addon = await loadNative();
+  const built = await buildKernelLibrary(program, options);
+  const kernels = checkKernels(addon, built, checks.kernels);
+  const entries = await checkEntries(folder, program, built.program, { ...checks.entries, device: "cpu" });
+  return { kernels, entries };
+}
+
+/** Kernels and entries are the artifact's own. */
+async function compareOnGpu(
+  folder: string,
+  program: ArtifactProgram,
+  random: Generator,
+  options: VerifyOptions,
+): Promise<Compared> {
+  const checks = checkOptions(random, options);
+  const device = program.manifest.target.name === "cuda" ? "cuda" : "wgpu";
+  const planned = await planTarget(folder, program);
+  const gpu = options.gpu ?? (await openDevice(device));
+  try {
+    const kernels = await checkGpuKernels({ folder, program, planned, gpu }, checks.kernels);
+    const entries = await checkEntries(folder, program, planned.program, { ...checks.entries, device, gpu });
+    return { kernels, entries };
+  } finally {
+    if (options.gpu === undefined) await gpu.close();
+  }
 }
 
 /** A report as text: a line for each check, and how many there were. */

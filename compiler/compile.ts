@@ -44,7 +44,7 @@ export type CompileOptions = {
   readonly out: string;
   /** CPU level to compile for: `native` (this machine), or what the C compiler's `-march` takes. Default: `native`. */
   readonly march?: string;
-  /** What to compile for; `c` alone if left out. The first is the one that runs where nothing else is asked for. */
+  /** What to compile for; `c` alone if left out. The first is the one that `kiln inspect` shows where none is asked for. */
   readonly targets?: readonly TargetName[];
   /** Where random numbers of a step come from: `torch` for processors and `counter` for GPUs if left out. */
   readonly random?: RandomSource;

@@ -241,18 +241,28 @@ async function entryTexts(
   return texts.join("\n");
 }
 
-async function sources(folder: string, target: TargetName): Promise<string> {
-  const names = (await readdir(join(folder, "kernels", target))).toSorted();
+async function sources(
+  folder: string,
+  target: TargetName,
+  isWanted: (file: string) => boolean = () => true,
+): Promise<string> {
+  const names = (await readdir(join(folder, "kernels", target))).filter(isWanted).toSorted();
   const texts = await Promise.all(names.map((name) => readText(folder, `kernels/${target}/${name}`)));
   return names.map((name, i) => `// ${name}\n${texts[i] ?? ""}`).join("\n");
 }
 
-/** How the first line of a kernel's source begins. A WGSL kernel is a module of its own. */
-const sourceHeads: Readonly<Record<TargetName, (name: string) => RegExp>> = {
+/** How the first line of a kernel's function begins, where all kernels share files. */
+const sourceHeads: Readonly<Record<Exclude<TargetName, "wgsl">, (name: string) => RegExp>> = {
   c: (name) => new RegExp(`^void \\w*${name}\\(`),
-  wgsl: (name) => new RegExp(`^// kiln_k_${name}(_\\d+)?\\.wgsl$`),
   cuda: (name) => new RegExp(`^extern "C" __global__ .*\\b\\w*${name}\\(`),
 };
+
+/** A kernel's source: its function, or the modules that it has on WebGPU, one for each way its buffers are bound. */
+async function sourceOf(folder: string, target: TargetName, name: string): Promise<string> {
+  const isModule = new RegExp(`^kiln_k_${name}(_\\d+)?\\.wgsl$`);
+  if (target === "wgsl") return sources(folder, target, (file) => isModule.test(file));
+  return section(await sources(folder, target), sourceHeads[target](name));
+}
 
 /** A kernel's cost, loops and source, on one target or, side by side, on all that have a kernel of this name. */
 async function showKernel(
@@ -292,7 +302,7 @@ async function kernelText(
       `  ${launch.entry} phase ${launch.phase}: ${(launch.flops / 1e6).toFixed(3)} MFLOP, ${(launch.bytes / 1e3).toFixed(1)} KB, predicted ${(predicted(launch) * 1e6).toFixed(1)} us`,
   );
   const loops = section(await readText(folder, `ir/${target}/kernels.loop`), new RegExp(`^kernel ${name}\\b`));
-  const source = section(await sources(folder, target), sourceHeads[target](name));
+  const source = await sourceOf(folder, target, name);
   return [`${name}: ${printable(kernel.doc)}`, ...uses, "", loops, "", source, ""].join("\n");
 }
 

@@ -8,7 +8,13 @@ import { join } from "node:path";
 import * as v from "valibot";
 import { emitC, type CProgram } from "../codegen/targets/c/emit.ts";
 import { evaluateHostExpr } from "../ir/artifact/host-expr.ts";
-import { manifestSchema, viewTarget, type LoadedManifest } from "../ir/artifact/manifest.ts";
+import {
+  manifestSchema,
+  viewTarget,
+  type LoadedManifest,
+  type ManifestLaunch,
+  type TargetName,
+} from "../ir/artifact/manifest.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { createWriter, opDef, type Graph, type Node } from "../ir/graph.ts";
@@ -16,19 +22,20 @@ import { interpret, type Environment } from "../ir/interpret.ts";
 import type { Kernel } from "../ir/loop/loop.ts";
 import type { Elements } from "../ir/op.ts";
 import { parseGraph } from "../ir/parse.ts";
-import { entryLabel, type PlannedEntry, type PlannedProgram } from "../ir/program.ts";
-import { elementCount, isFloat } from "../ir/type.ts";
+import { entryLabel, type Launch, type PlannedEntry, type PlannedProgram } from "../ir/program.ts";
+import { at, elementCount, isFloat } from "../ir/type.ts";
 import { gradients } from "./autodiff/gradient.ts";
 import { buildC } from "./build/c.ts";
 import { cpuProfile } from "./build/features.ts";
 import { planTraced } from "./pipeline.ts";
+import { targets } from "./targets/index.ts";
 import type { TracedInput, TracedProgram } from "./trace/traced.ts";
 
 /** An artifact's program, traced again from its files. */
 export type ArtifactProgram = { readonly manifest: LoadedManifest; readonly traced: TracedProgram };
 
-/** Reads the graphs of an artifact. */
-export async function readArtifact(folder: string): Promise<ArtifactProgram> {
+/** Reads the graphs of an artifact, and the manifest as `wanted` of its targets sees it: the first one if left out. */
+export async function readArtifact(folder: string, wanted?: TargetName): Promise<ArtifactProgram> {
   const read = async (path: string): Promise<string> => {
     try {
       return await readFile(join(folder, path), "utf8");
@@ -38,8 +45,9 @@ export async function readArtifact(folder: string): Promise<ArtifactProgram> {
   };
   const parsed = v.safeParse(manifestSchema, JSON.parse(await read("manifest.json")));
   if (!parsed.success) throw fail(messages.notAnArtifact(folder, parsed.issues[0].message));
-  const [target] = parsed.output.targets;
-  if (target === undefined) throw fail(messages.notAnArtifact(folder, "it has no target"));
+  const names = parsed.output.targets.map(({ name }) => name);
+  const target = parsed.output.targets.find(({ name }) => name === (wanted ?? names[0]));
+  if (target === undefined) throw fail(messages.nothingToInspect("target", wanted ?? "", names));
   const manifest = viewTarget(parsed.output, target);
   const entries = await Promise.all(
     manifest.entries.map(async (entry) => {
@@ -106,6 +114,43 @@ export async function buildKernelLibrary(
   }));
   const { library } = await buildC(alter(emitC({ name: manifest.name, kernels, entries })), { march });
   return { kernels, program: plan.program, entries, library };
+}
+
+/** A launch of an artifact's GPU target, and the launch of the plan that it was made of. */
+export type PlannedLaunch = {
+  readonly kernel: Kernel;
+  readonly buffers: PlannedEntry["buffers"];
+  readonly args: Launch["args"];
+  readonly launch: ManifestLaunch;
+};
+
+/** An artifact's GPU target, planned again. */
+export type PlannedTarget = {
+  readonly program: PlannedProgram;
+  /** The first launch of each of the target's kernels that is launched at all, in the kernels' order. */
+  readonly launches: readonly PlannedLaunch[];
+};
+
+/**
+ * Plans an artifact for its target again, and finds for each of the target's kernels what it was made of. Throws a
+ * `UserError` (K3091) if the artifact is not what this version of the compiler makes of its graphs.
+ */
+export async function planTarget(folder: string, { manifest, traced }: ArtifactProgram): Promise<PlannedTarget> {
+  const machine = await targets[manifest.target.name].machine({});
+  const { program } = planTraced(traced, { machine, name: manifest.name }).plan;
+  const found = new Map<number, PlannedLaunch>();
+  for (const [i, { buffers, phases }] of program.entries.entries()) {
+    const launches = manifest.entries[i]?.launches ?? [];
+    const planned = phases.flat().filter(({ kernel }) => at(program.kernels, kernel).tasks > 0);
+    if (launches.length !== planned.length) throw fail(messages.notAnArtifact(folder, "another version compiled it"));
+    for (const [place, launch] of launches.entries()) {
+      const { kernel, args } = at(planned, place);
+      if (!found.has(launch.kernel))
+        found.set(launch.kernel, { kernel: at(program.kernels, kernel), buffers, args, launch });
+    }
+  }
+  const launches = [...found].sort(([a], [b]) => a - b).map(([, launch]) => launch);
+  return { program, launches };
 }
 
 /** One direction along which a loss was differentiated both ways. */

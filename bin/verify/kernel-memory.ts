@@ -8,7 +8,7 @@ import type { LoopArray } from "../../ir/loop/interpret.ts";
 import { unboundedSize, type BufferParam, type Kernel } from "../../ir/loop/loop.ts";
 import type { PlannedBuffer, PlannedProgram } from "../../ir/program.ts";
 import { Generator } from "../../ir/random/generator.ts";
-import { at, dtypeBytes, elementCount, isFloat, type DType } from "../../ir/type.ts";
+import { at, dtypeBytes, elementCount, isFloat, type DType, type Shape } from "../../ir/type.ts";
 import { allocateWords } from "../../runtime/memory.ts";
 import type { NativeAddon } from "../../runtime/native.ts";
 
@@ -55,18 +55,35 @@ export function kernelMemory(
 ): KernelBuffer[] {
   return kernel.buffers.map((param, i): KernelBuffer => {
     const { role, shape } = at(uses, i);
-    const rowElements = elementCount(shape.slice(1));
-    const size = param.size === unboundedSize ? datasetRows * rowElements : param.size;
+    const size = sizeOf(param, shape);
     const native = allocated(addon, param.dtype, size);
-    if (role === "generator") seed(native, random);
-    else if (role === "status")
-      native.fill(0 as never); // zero of either number type
-    else if (param.access === "write")
-      native.fill(mark(native) as never); // likewise
-    else fillRandom(native, param.dtype, random, positive);
+    fillBuffer(native, { param, role, random, positive });
     if (param.access === "read") return { param, role, native, reference: native, first: undefined };
     return { param, role, native, reference: native.slice(), first: native.slice() };
   });
+}
+
+/** Elements of a kernel's buffer; `shape` is that of the buffer of the entry which it is, or is a part of. */
+export function sizeOf(param: BufferParam, shape: Shape): number {
+  return param.size === unboundedSize ? datasetRows * elementCount(shape.slice(1)) : param.size;
+}
+
+/** How a buffer is filled. */
+type Filling = {
+  readonly param: BufferParam;
+  readonly role: PlannedBuffer["role"];
+  readonly random: Generator;
+  readonly positive: boolean;
+};
+
+/** Gives a buffer its first contents. */
+export function fillBuffer(array: LoopArray, { param, role, random, positive }: Filling): void {
+  if (role === "generator") seed(array, random);
+  else if (role === "status")
+    array.fill(0 as never); // zero of either number type
+  else if (param.access === "write")
+    array.fill(mark(array) as never); // likewise
+  else fillRandom(array, param.dtype, random, positive);
 }
 
 /** What stands where nothing was written. */
@@ -97,23 +114,27 @@ function seed(array: LoopArray, random: Generator): void {
 
 /** An array in memory that native code may read a little past. */
 function allocated(addon: NativeAddon, dtype: DType, size: number): LoopArray {
-  const { buffer } = allocateWords(addon, size * dtypeBytes[dtype]);
+  return arrayOn(dtype, allocateWords(addon, size * dtypeBytes[dtype]).buffer, 0, size);
+}
+
+/** `size` elements from byte `offset` of a buffer on, as the interpreter takes them. */
+export function arrayOn(dtype: DType, buffer: ArrayBufferLike, offset: number, size: number): LoopArray {
   switch (dtype) {
     case "f32":
-      return new Float32Array(buffer, 0, size);
+      return new Float32Array(buffer, offset, size);
     case "f64":
-      return new Float64Array(buffer, 0, size);
+      return new Float64Array(buffer, offset, size);
     case "i8":
-      return new Int8Array(buffer, 0, size);
+      return new Int8Array(buffer, offset, size);
     case "u8":
     case "bool":
-      return new Uint8Array(buffer, 0, size);
+      return new Uint8Array(buffer, offset, size);
     case "i16":
-      return new Int16Array(buffer, 0, size);
+      return new Int16Array(buffer, offset, size);
     case "i32":
-      return new Int32Array(buffer, 0, size);
+      return new Int32Array(buffer, offset, size);
     case "i64":
-      return new BigInt64Array(buffer, 0, size);
+      return new BigInt64Array(buffer, offset, size);
     case "f16":
     case "bf16":
       invariant(false, `no kernel computes with ${dtype}`);

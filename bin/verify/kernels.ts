@@ -13,7 +13,7 @@ import { at, isFloat } from "../../ir/type.ts";
 import { callNative, type NativeAddon, type NativeProgram } from "../../runtime/native.ts";
 import { distance, isBeyond, nudge, nudges, numberAt, tolerance, type Difference } from "./compare.ts";
 import { chooseCuts, shorten, type Cut, type Side } from "./shorten.ts";
-import { bufferUses, kernelMemory, type BufferUse, type KernelBuffer } from "./kernel-memory.ts";
+import { bufferUses, kernelMemory, type KernelBuffer } from "./kernel-memory.ts";
 
 /** What the check of one kernel found. */
 export type KernelCheck = {
@@ -77,7 +77,9 @@ export function checkKernels(addon: NativeAddon, built: KernelLibrary, options: 
       const used = uses.get(index);
       if (place === undefined || used === undefined) return;
       const run = (buffers: readonly KernelBuffer[]): void => runNative(native, place, options.threads, buffers);
-      const check = checkKernel(kernel, { addon, run, uses: used, options });
+      const memory = (positive: boolean): KernelBuffer[] =>
+        kernelMemory(addon, kernel, used, { random: options.random, positive });
+      const check = checkKernel(kernel, { memory, run, options });
       options.onCheck?.(check);
       checks.push(check);
     });
@@ -87,15 +89,17 @@ export function checkKernels(addon: NativeAddon, built: KernelLibrary, options: 
   }
 }
 
-type KernelContext = {
-  readonly addon: NativeAddon;
+/** How one kernel is run. */
+export type KernelContext = {
+  /** Fresh memory with random contents, as `kernelMemory` fills it. */
+  readonly memory: (positive: boolean) => readonly KernelBuffer[];
+  /** Runs the kernel on the `native` arrays of such memory. */
   readonly run: (buffers: readonly KernelBuffer[]) => void;
-  readonly uses: readonly BufferUse[];
-  readonly options: KernelOptions;
+  readonly options: Pick<KernelOptions, "random" | "milliseconds">;
 };
 
 /** Runs a kernel on plain random numbers and, should any result be NaN, once more on positive ones. */
-function checkKernel(kernel: Kernel, context: KernelContext): KernelCheck {
+export function checkKernel(kernel: Kernel, context: KernelContext): KernelCheck {
   const about = { kernel: kernel.name, doc: kernel.doc, tasks: kernel.tasks };
   try {
     const plain = trial(kernel, context, false);
@@ -129,8 +133,8 @@ type Trial = {
   readonly difference: Difference | undefined;
 };
 
-function trial(kernel: Kernel, { addon, run, uses, options }: KernelContext, positive: boolean): Trial {
-  const buffers = kernelMemory(addon, kernel, uses, { random: options.random, positive });
+function trial(kernel: Kernel, { memory, run, options }: KernelContext, positive: boolean): Trial {
+  const buffers = memory(positive);
   const parts = interpretSample(kernel, buffers, options.milliseconds);
   const tasks = parts.reduce((sum, { begin, end }) => sum + end - begin, 0);
   run(buffers);
