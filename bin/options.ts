@@ -101,6 +101,11 @@ export const commands = {
     doc: "Checks every kernel against the reference interpreter, and the gradients, on the model's own shapes.",
     arguments: [artifact],
     options: {
+      target: {
+        kind: "choice",
+        choices: targetNames,
+        doc: "which target, on a device that runs it (default: the artifact's first)",
+      },
       seed: { kind: "count", value: "N", doc: "seed of the random inputs" },
       threads,
       json,

@@ -2211,6 +2211,15 @@ export function cpuLacksAssumed(features: readonly string[]): Diagnostic {
   });
 }
 
+/** An artifact's graphs give other kernels than it holds. */
+export function otherPlan(name: string, target: string, difference: string): Diagnostic {
+  return user("K6060", `\`${printable(name)}\`: its kernels for ${target} are not those that its graphs give`, {
+    expected: "an artifact that this version of Kiln compiled",
+    got: printable(difference),
+    hint: "Compile the model again with `kiln compile`, then verify it.",
+  });
+}
+
 /** The place for an artifact holds something else. */
 export function outputTaken(folder: string, got: string): Diagnostic {
   return user("K1607", `cannot write the artifact to ${printable(folder)}: there is something else`, {

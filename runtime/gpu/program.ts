@@ -259,7 +259,7 @@ function free({ buffers, sequences }: Prepared): void {
 }
 
 /** The text of a target's kernels, each file read once. */
-async function readKernels(target: GpuTarget, read: GpuProgramParts["read"]): Promise<GpuProgramText> {
+export async function readKernels(target: GpuTarget, read: GpuProgramParts["read"]): Promise<GpuProgramText> {
   const files = [...new Set(target.kernels.map(({ file }) => file))];
   const decode = async (file: string): Promise<string> => new TextDecoder().decode(await read(file));
   const texts = new Map(await Promise.all(files.map(async (file) => [file, await decode(file)] as const)));
