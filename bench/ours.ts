@@ -45,27 +45,38 @@ export async function loadModel(model: string, threads: number): Promise<Loaded>
 /** A contestant whose step is a training step on 64 pictures, in an order that was shuffled once. */
 export async function stepsOnMnist(model: string, threads: number): Promise<Contestant> {
   const { program, close } = await loadModel(model, threads);
+  const train = mnistSteps(program);
+  let loss: number | undefined;
+  return timed(
+    async (steps) => {
+      for (let left = steps; left > 0;) {
+        const losses = await train(left);
+        loss = losses.at(-1);
+        left -= losses.length;
+      }
+    },
+    () => loss,
+    close,
+  );
+}
+
+/**
+ * Training steps of a program on MNIST, in an order that was shuffled once, as the default generator was when this was
+ * called. The function it gives does as many of the steps it is asked for as one run takes, and gives their losses.
+ */
+export function mnistSteps(program: Program): (steps: number) => Promise<readonly number[]> {
   const loader = openLoader();
   const datasets = residentFields(program, loader);
   const { order } = loader.epoch();
   const batches = Math.floor(order.length / batchSize);
   let next = 0;
-  let loss: number | undefined;
-  const some = async (steps: number): Promise<number> => {
+  return async (steps) => {
     const count = Math.min(steps, logEvery, batches - next);
     const indices = order.subarray(next * batchSize, (next + count) * batchSize);
     const { outputs } = await program.run({ entry: "train", batch: batchSize, steps: count, datasets, indices });
-    loss = Number(outputs["loss"]?.at(-1));
     next = (next + count) % batches;
-    return count;
+    return Array.from(outputs["loss"] ?? [], Number);
   };
-  return timed(
-    async (steps) => {
-      for (let left = steps; left > 0;) left -= await some(left);
-    },
-    () => loss,
-    close,
-  );
 }
 
 /**

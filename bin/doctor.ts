@@ -16,6 +16,7 @@ import { setDataRoot } from "../runtime/data/root.ts";
 import { addonCompilers, loadNative } from "../runtime/native.ts";
 import type { OptionValues } from "../runtime/training/option-table.ts";
 import { exitCodes, showsColors } from "../runtime/training/report-error.ts";
+import { cudaGpu, nvcc, nvrtc, wgpuAdapters, wgpuLibrary } from "./gpu-findings.ts";
 import type { commands } from "./options.ts";
 import { kilnVersion } from "./version.ts";
 
@@ -72,6 +73,11 @@ export async function examine(): Promise<Finding[]> {
       return "built and loaded";
     }),
     await look("CPU", true, processor),
+    await look("wgpu library", false, wgpuLibrary),
+    await look("wgpu GPUs", false, wgpuAdapters),
+    await look("nvcc", false, nvcc),
+    await look("NVRTC", false, nvrtc),
+    await look("CUDA GPU", false, cudaGpu),
     await look("data: MNIST", false, () => {
       const train = mnist({ split: "train" });
       return `${train.length} training pictures`;

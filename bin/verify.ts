@@ -60,7 +60,7 @@ export type VerifyReport = {
 /**
  * Checks the artifact in a folder. What differs is in the report, not an error.
  *
- * @throws UserError K3001 to K3004 for a faulty artifact, K6060 for one of another version; TargetError K5230 if it was
+ * @throws UserError K3001 to K3004 for a faulty artifact, K6063 for one of another version; TargetError K5230 if it was
  *   not compiled for the target, others if this machine cannot build or run it.
  */
 export async function verifyArtifact(folder: string, options: VerifyOptions = {}): Promise<VerifyReport> {

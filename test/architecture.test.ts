@@ -62,7 +62,7 @@ function firstGroups(schedule: string): string {
 /** The head of a kernel's function in C, and the loop over the batch in it. */
 function loopOf(source: string, name: string): string {
   const body = between(source, `${name}(`, /^\}/);
-  return `${body.split("\n")[0] ?? ""}\n    …\n${between(body, "i4 = 0", /^ {4}\}/)}`;
+  return `${body.split("\n")[0] ?? ""}\n    …\n${between(body, "< 32; ", /^ {4}\}/)}`;
 }
 
 /** The blocks of the example by name. */

@@ -32,6 +32,8 @@ export type PlanInputs = {
   readonly states?: ReadonlyMap<string, ArrayLike<number>>;
   readonly hyper?: ReadonlyMap<string, number>;
   readonly counters?: ReadonlyMap<string, number>;
+  /** Key of counter-based random numbers: seed low, seed high, step low, step high. */
+  readonly key?: readonly number[];
 };
 
 /** What it gives: outputs and all states afterwards, as plain numbers in logical row-major order. */
@@ -61,6 +63,7 @@ export function runPlan(plan: Plan, entry: PlannedEntry, given: PlanInputs): Pla
     const memory = at(memories, i);
     const length = elementCount(buffer.shape);
     if (buffer.role === "input") fill(arrays[buffer.stored](memory, 0, length), given.inputs?.get(buffer.name));
+    if (buffer.role === "key") new Int32Array(memory).set(given.key ?? [0, 0, 0, 0]);
     if (buffer.role === "status") new Uint8Array(memory).fill(0);
     if (buffer.role === "scalars") {
       const environment = { hyper: given.hyper ?? new Map(), counters: given.counters ?? new Map() };

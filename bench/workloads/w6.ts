@@ -8,20 +8,22 @@ import { join } from "node:path";
 import { compileTraced } from "../../compiler/compile.ts";
 import { nn, uniform, zeros, type Shape, type Tensor } from "../../compiler/index.ts";
 import { traceFunctionWith } from "../../compiler/trace/function.ts";
+import type { TracedProgram } from "../../compiler/trace/traced.ts";
 import { Program } from "../../runtime/program.ts";
 import type { Contestant } from "../contestant.ts";
 import { timed } from "../ours.ts";
 import type { Case, Workload } from "./workload.ts";
 
 /** An operation on operands of given shapes. */
-type Operation = {
+export type Operation = {
   readonly name: string;
   readonly operands: readonly Shape[];
   readonly result: Shape;
   readonly compute: (...operands: Tensor[]) => Tensor;
 };
 
-const operations: readonly Operation[] = [
+/** All of them. */
+export const operations: readonly Operation[] = [
   ...[512, 1024, 2048].map((n) => matmul(n, n, n)),
   matmul(64, 784, 128),
   matmul(128, 64, 784),
@@ -43,7 +45,7 @@ export const w6: Workload = {
 };
 
 /** The product of `[m, k]` and `[k, n]`. */
-function matmul(m: number, k: number, n: number): Operation {
+export function matmul(m: number, k: number, n: number): Operation {
   const operands = [
     [m, k],
     [k, n],
@@ -91,8 +93,9 @@ class Holder extends nn.Module {
   }
 }
 
-async function open(operation: Operation, threads: number): Promise<Contestant> {
-  const traced = traceFunctionWith(
+/** A program whose entry `call` does the operation on its own state. */
+export function traceOperation(operation: Operation): TracedProgram {
+  return traceFunctionWith(
     () => ({ holder: new Holder(operation) }),
     ({ holder }) => {
       holder.result.copy_(operation.compute(...holder.tensors()));
@@ -101,6 +104,10 @@ async function open(operation: Operation, threads: number): Promise<Contestant> 
     [],
     { name: "call" },
   );
+}
+
+async function open(operation: Operation, threads: number): Promise<Contestant> {
+  const traced = traceOperation(operation);
   const folder = await mkdtemp(join(tmpdir(), "kiln-bench-"));
   await compileTraced(traced, { out: folder, name: "operation" });
   const program = await Program.load(folder, { threads, seed: 0 });

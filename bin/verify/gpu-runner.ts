@@ -21,7 +21,7 @@ export type GpuRunner = { readonly runner: KernelRunner; readonly changed: reado
 /**
  * Loads an artifact's kernels into a device, which stays the caller's.
  *
- * @throws UserError K6060 if the artifact's launches are not those of the plan; TargetError for what the device refuses.
+ * @throws UserError K6063 if the artifact's launches are not those of the plan; TargetError for what the device refuses.
  */
 export async function gpuRunner(
   folder: string,

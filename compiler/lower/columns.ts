@@ -6,6 +6,7 @@ import type { Node } from "../../ir/graph.ts";
 import { int, load, scalar, store, type Expr } from "../../ir/loop/loop.ts";
 import { at } from "../../ir/type.ts";
 import { keptAxes, type Group } from "../schedule/group.ts";
+import { simplify } from "./index-math.ts";
 import { nameOfVariable, sameElement, type Scope } from "./kernel-writer.ts";
 import { draftOf, finish, storeIndex, writeAll, type Draft, type LowerContext, type Lowered } from "./lowered.ts";
 import { combineOf, flopsOf, identity, overAxes, overReduced, stagesOf, writeRow } from "./reduction.ts";
@@ -72,7 +73,7 @@ function overColumns(block: Block, scope: Scope, build: (body: Scope, slot: Expr
   if (block.isTask) writer.rows.set(name, 1);
   const fill = (body: Scope, c: Expr): void => {
     point[column] = c;
-    build(body, scalar("sub", c, begin));
+    build(body, simplify(scalar("sub", c, begin), writer.ranges));
   };
   const range = { min: 0, max: at(group.shape, column) - 1 };
   writer.loop(name, begin, end, fill, scope, { mode: "vector", range });
@@ -119,6 +120,6 @@ function defineColumn({ draft, group, column, begin, point }: Block, node: Node,
   draft.values.locals.set(node, (index) => {
     const own = row.map((i, axis) => (axis === position ? at(index, axis) : i));
     if (!sameElement(index, own, node.type.shape, draft.writer.ranges)) return undefined;
-    return load(name, node.type.dtype, scalar("sub", at(index, position), begin));
+    return load(name, node.type.dtype, simplify(scalar("sub", at(index, position), begin), draft.writer.ranges));
   });
 }

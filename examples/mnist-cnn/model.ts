@@ -30,7 +30,7 @@ export default defineTraining({
     const transform = transforms.compose([transforms.toTensor(), transforms.normalize([0.1307], [0.3081])]);
     return {
       train: new DataLoader(mnist({ split: "train", transform }), { batchSize: 64, shuffle: true }),
-      test: new DataLoader(mnist({ split: "test", transform }), { batchSize: 1000 }),
+      test: new DataLoader(mnist({ split: "test", transform }), { batchSize: 500 }),
     };
   },
   setup() {

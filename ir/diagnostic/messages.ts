@@ -703,15 +703,6 @@ export function tooManyBindings(kernel: string, entry: string, got: number, limi
   );
 }
 
-/** A buffer is larger than a WebGPU kernel may bind. */
-export function bindingTooLarge(kernel: string, buffers: readonly string[], got: number, limit: number): Diagnostic {
-  return target("K5303", `kernel \`${printable(kernel)}\` binds more memory at once than WebGPU allows`, {
-    expected: `at most ${limit} bytes`,
-    got: `${got} bytes for ${buffers.map(printable).join(", ")}`,
-    hint: "Use a smaller batch or smaller layers, or leave wgsl out of --target.",
-  });
-}
-
 /** A kernel's work-group is larger than WebGPU allows. */
 export function workgroupTooLarge(kernel: string, what: string, got: number, limit: number): Diagnostic {
   return internal("K5304", `kernel \`${printable(kernel)}\` has work-groups beyond WebGPU's limits`, {
@@ -1598,15 +1589,6 @@ export function programExceedsDevice(
   });
 }
 
-/** This build of Kiln has no driver for a kind of GPU. */
-export function noDriver(device: string): Diagnostic {
-  return target("K5234", `this build of Kiln cannot drive the device \`${printable(device)}\``, {
-    expected: "a build with a driver for it",
-    got: "one without",
-    hint: "Install Kiln again, or choose another device with --device.",
-  });
-}
-
 /** A program has no entry of this name. */
 export function unknownEntry(name: string, known: readonly string[]): Diagnostic {
   return user("K3005", `the program has no entry \`${printable(name)}\``, {
@@ -2211,9 +2193,36 @@ export function cpuLacksAssumed(features: readonly string[]): Diagnostic {
   });
 }
 
+/** There is no GPU, nor a driver in software, that WebGPU programs could run on. */
+export function noWgpuAdapter(library: string): Diagnostic {
+  return target("K6060", "no GPU that WebGPU programs can run on", {
+    expected: "a GPU with a driver for Vulkan, Metal or Direct3D 12",
+    got: `none, by ${printable(library)}`,
+    hint: "Only --device wgpu needs it. Install the GPU's driver, or one in software (Debian: mesa-vulkan-drivers).",
+  });
+}
+
+/** There is no CUDA compiler. */
+export function noNvcc(): Diagnostic {
+  return target("K6061", "no nvcc", {
+    expected: "nvcc on the PATH, in CUDA_HOME, or named by KILN_NVCC",
+    got: "none",
+    hint: "Only `kiln compile --target cuda` uses it. Without it, NVRTC compiles the kernels each time they are loaded.",
+  });
+}
+
+/** The CUDA compiler in a library is not there. */
+export function noNvrtc(): Diagnostic {
+  return target("K6062", "no NVRTC", {
+    expected: "libnvrtc where the system looks for libraries, in a CUDA toolkit, or named by NVRTC_PATH",
+    got: "none",
+    hint: "Only CUDA programs that were compiled without nvcc need it: `pip install nvidia-cuda-nvrtc`.",
+  });
+}
+
 /** An artifact's graphs give other kernels than it holds. */
 export function otherPlan(name: string, target: string, difference: string): Diagnostic {
-  return user("K6060", `\`${printable(name)}\`: its kernels for ${target} are not those that its graphs give`, {
+  return user("K6063", `\`${printable(name)}\`: its kernels for ${target} are not those that its graphs give`, {
     expected: "an artifact that this version of Kiln compiled",
     got: printable(difference),
     hint: "Compile the model again with `kiln compile`, then verify it.",

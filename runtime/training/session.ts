@@ -131,7 +131,7 @@ export class Session<P = ProgramTypes> {
       steps,
       resumed: resumedFrom,
     });
-    if (resumed === undefined) this.#write(this.#resumePoint);
+    if (resumed === undefined) await this.#write(this.#resumePoint);
     else [this.#saved, this.#hasCheckpoint] = [true, true];
     if (resumed !== undefined) this.#display.note(`Resumed ${resumed.file} at epoch ${epoch}, step ${steps}.`);
     return loaders;
@@ -184,14 +184,14 @@ export class Session<P = ProgramTypes> {
         for (let line = first - (first % every) + every; line <= sound; line += every)
           yield { step: line, results: this.#resultsAt(entry, result, line - first - 1, line) };
         if (fault !== undefined) throw fault.error;
-        this.#saveOrStop();
+        await this.#saveOrStop();
       }
     } finally {
       await pass.close();
       this.#display.endProgress();
     }
     this.#resumePoint = this.#progress();
-    this.#saveOrStop();
+    await this.#saveOrStop();
   }
 
   /** Lets the schedulers that count epochs take a step, as `scheduler.step()` at the end of an epoch does. */
@@ -212,7 +212,7 @@ export class Session<P = ProgramTypes> {
     this.#mustHave(evaluationEntry(this.program, name));
     const run = async (call: StepsCall): Promise<StepsResult> => {
       const result = await this.#runSteps(call);
-      if (this.#stop.exitCode !== undefined) this.#leave(this.#stop.exitCode);
+      if (this.#stop.exitCode !== undefined) await this.#leave(this.#stop.exitCode);
       return result;
     };
     const limit = (): number => this.#stretch.limit(Infinity);
@@ -228,8 +228,8 @@ export class Session<P = ProgramTypes> {
     if (this.#position.isPassOver) this.#position.nextEpoch();
     this.#resumePoint = this.#progress();
     this.#saved = false;
-    if (this.#clock.isAffordable()) this.#write(this.#resumePoint);
-    if (this.#stop.exitCode !== undefined) this.#leave(this.#stop.exitCode);
+    if (this.#clock.isAffordable()) await this.#write(this.#resumePoint);
+    if (this.#stop.exitCode !== undefined) await this.#leave(this.#stop.exitCode);
   }
 
   /** Prints one line of the log. */
@@ -239,7 +239,7 @@ export class Session<P = ProgramTypes> {
 
   /** Ends the session: saves what is not saved, draws the loss curve. */
   async finish(): Promise<void> {
-    if (!this.#saved && this.#resumePoint !== undefined) this.#write(this.#resumePoint);
+    if (!this.#saved && this.#resumePoint !== undefined) await this.#write(this.#resumePoint);
     const { points, stride } = this.#history;
     let curve: string | null = null;
     if (points.length > 1) {
@@ -318,24 +318,26 @@ export class Session<P = ProgramTypes> {
     };
   }
 
-  #write(progress: Progress): void {
+  async #write(progress: Progress): Promise<void> {
+    // The state may lie on a device; waiting for it here keeps the thread free.
+    await this.program.settle();
     this.#clock.measure(() => this.#run.writeCheckpoint({ tensors: collectTensors(this.program), progress }));
     [this.#saved, this.#hasCheckpoint] = [true, true];
     this.#display.event({ event: "save", file: this.#run.lastCheckpoint, epoch: progress.epoch, step: progress.steps });
   }
 
   /** Between two runs of steps: leaves if a stop was asked for, saves if that is due. */
-  #saveOrStop(): void {
+  async #saveOrStop(): Promise<void> {
     if (this.#stop.exitCode !== undefined) {
       this.#resumePoint ??= this.#progress();
-      this.#leave(this.#stop.exitCode);
+      await this.#leave(this.#stop.exitCode);
     }
     if (!this.#saved && this.#clock.isDue(this.#position.totalSteps))
-      this.#write(this.#resumePoint ?? this.#progress());
+      await this.#write(this.#resumePoint ?? this.#progress());
   }
 
-  #leave(exitCode: number): never {
-    if (!this.#saved && this.#resumePoint !== undefined) this.#write(this.#resumePoint);
+  async #leave(exitCode: number): Promise<never> {
+    if (!this.#saved && this.#resumePoint !== undefined) await this.#write(this.#resumePoint);
     const { epoch, steps } = this.#position;
     this.#display.endProgress();
     this.#display.note(

@@ -35,6 +35,8 @@ export type TrainedProgram = {
   /** Gives every state its first value, drawing from the default generator. */
   initialize(): void;
   run(call: StepsCall): Promise<StepsResult>;
+  /** Fetches the state from where the program runs, so that reading it does not wait. */
+  settle(): Promise<void>;
   /** Parameters and buffers, in PyTorch's layout. */
   stateDict(): Map<string, Tensorlike>;
   loadStateDict(tensors: ReadonlyMap<string, Tensorlike>): void;

@@ -146,10 +146,12 @@ describe("kiln doctor", () => {
     assert.equal(code, 0, talk);
     const [report] = json();
     assert.equal(report?.["ok"], true);
-    const findings = report?.["findings"] as readonly { readonly name: string; readonly ok: boolean }[]; // checked below
+    type Finding = { readonly name: string; readonly ok: boolean; readonly needed: boolean };
+    const findings = report?.["findings"] as readonly Finding[]; // checked below
     const names = findings.map(({ name }) => name);
     assert.includeMembers(names, ["node", "C compiler", "C++ compiler", "addon", "CPU", "cache", "data: MNIST"]);
-    assert.isTrue(findings.every(({ ok }) => ok));
+    assert.includeMembers(names, ["wgpu library", "wgpu GPUs", "nvcc", "NVRTC", "CUDA GPU"]);
+    assert.isTrue(findings.every(({ ok, needed }) => ok || !needed));
   });
 
   it("says what is missing, what to do, and ends with 3", () => {
@@ -159,6 +161,16 @@ describe("kiln doctor", () => {
     const line = lines.findIndex((text) => /^missing +C compiler/.test(text));
     assert.isAtLeast(line, 0, out);
     assert.match(lines[line + 1] ?? "", /^ +\S/);
+  });
+
+  it("needs no GPU, and says what each kind would need", () => {
+    const env = { WGPU_NATIVE_PATH: "/no/such", KILN_NVCC: "", NVRTC_PATH: "/no/such", KILN_CUDA_DRIVER: "/no/such" };
+    const { code, out } = kiln(["doctor"], undefined, env);
+    assert.equal(code, 0, out);
+    assert.match(out, /^missing +wgpu library .*\n +.*setup:wgpu/m);
+    assert.match(out, /^missing +nvcc .*\n +.*--target cuda/m);
+    assert.match(out, /^missing +NVRTC .*\n +.*pip install nvidia-cuda-nvrtc/m);
+    assert.match(out, /^missing +CUDA GPU .*\n +.*KILN_CUDA_DRIVER/m);
   });
 
   it("does not need the data", () => {

@@ -64,7 +64,10 @@ function tableOf(cases: readonly CaseResult[]): string {
 
 for (const target of ["wgsl", "cuda"] as const) {
   const options = { target, filter: "", data: new Map<string, string>() };
-  describe(`conformance on ${target === "wgsl" ? "WebGPU" : "emulated CUDA"}`, () => {
+  describe(`conformance on ${target === "wgsl" ? "WebGPU" : "emulated CUDA"}`, function () {
+    // Thousands of kernels are compiled.
+    this.timeout(900_000);
+
     it("operators: results, gradients, gradients of gradients", async function () {
       await requireMachine(this, target);
       const unsupported = expectPassed(await runOps(join(requireGolden(this), "ops"), options));

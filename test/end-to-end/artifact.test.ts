@@ -131,7 +131,7 @@ async function copyRuntime(target: string): Promise<void> {
   copy("dist/runtime");
   for (const part of ["artifact", "data", "diagnostic", "random", "type.js"]) copy(join("dist", "ir", part));
   const native = join("runtime", "native");
-  for (const name of readdirSync(join(root, native))) if (/\.(cc|h)$/.test(name)) copy(join(native, name));
+  for (const name of readdirSync(join(root, native))) if (name !== "build") copy(join(native, name));
   // An addon that was built before the package came here.
   const addon = await buildAddon();
   cpSync(addon, join(target, native, "build", basename(addon)));

@@ -6,7 +6,7 @@
  * threads read much the same elements of (scalars, the batch's indices, the random key) are uniform, and do not count.
  */
 import { fail } from "../../../ir/diagnostic/diagnostic.ts";
-import { bindingTooLarge, malformedProgram, tooManyBindings } from "../../../ir/diagnostic/messages.ts";
+import { malformedProgram, tooManyBindings } from "../../../ir/diagnostic/messages.ts";
 import { unboundedSize, type Kernel } from "../../../ir/loop/loop.ts";
 import { entryLabel, type Launch, type PlannedEntry } from "../../../ir/program.ts";
 import { at } from "../../../ir/type.ts";
@@ -41,8 +41,7 @@ type Range = {
 const uniformRoles: ReadonlySet<string> = new Set(["scalars", "indices", "key"]);
 
 /**
- * Plans the bindings of a launch. Throws a `TargetError`: K5302 if it needs more bindings than there are, K5303 if one is
- * too large; an `InternalError` K5105 if the launch does not fit its kernel.
+ * Plans the bindings of a launch. Throws a `TargetError`: K5302 if it needs more bindings than there are; an `InternalError` K5105 if the launch does not fit its kernel.
  */
 export function bindLaunch(kernel: Kernel, launch: Launch, entry: PlannedEntry): BoundLaunch {
   const written = new Set<number>();
@@ -59,11 +58,6 @@ export function bindLaunch(kernel: Kernel, launch: Launch, entry: PlannedEntry):
   const merged = fewEnough(withoutOverlap(ranges, written), kernel, entry);
   const places: BufferPlace[] = [];
   merged.forEach((range, binding) => {
-    const length = range.end - range.begin;
-    if (length !== Infinity && length > wgslLimits.bindingBytes) {
-      const names = range.members.map((member) => at(kernel.buffers, member).name);
-      throw fail(bindingTooLarge(kernel.name, names, length, wgslLimits.bindingBytes));
-    }
     for (const member of range.members) {
       places[member] = { binding, offset: (at(launch.args, member).offset - range.begin) / 4 };
     }

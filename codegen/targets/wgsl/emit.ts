@@ -46,7 +46,7 @@ export type WgslProgram = {
 
 /**
  * The modules and launches of a program. Throws a `TargetError`: K5301 and K5305 for types and numbers that WGSL has not,
- * K5302 and K5303 for kernels that bind too much; an `InternalError` K5304 for work-groups beyond WebGPU's limits.
+ * K5302 for kernels that bind too much; an `InternalError` K5304 for work-groups beyond WebGPU's limits.
  */
 export function emitWgsl(program: PlannedProgram): WgslProgram {
   const kernels: WgslKernel[] = [];

@@ -19,8 +19,6 @@ export const wgslMachine: Machine = {
 export const wgslLimits = {
   /** Storage buffers that a kernel may bind. */
   bindings: 8,
-  /** Bytes of one binding. */
-  bindingBytes: 128 * 1024 * 1024,
   /** Bytes of one binding in the uniform address space. */
   uniformBytes: 65536,
   /** Work-groups along one axis of a dispatch. */

@@ -58,7 +58,7 @@ describe("manifests with GPU targets", () => {
     ["too many work-groups", (target) => (launch(target).groups = 2 ** 31)],
     ["a missing binding", (target) => launch(target).bindings.pop()],
     ["a binding of no buffer", (target) => (at(launch(target).bindings, 0).buffer = 5)],
-    ["a binding past the arena", (target) => (at(launch(target).bindings, 1).bytes = 28)],
+    ["a binding past the arena", (target) => (at(launch(target).bindings, 1).bytes = 36)],
     ["a binding past the state", (target) => (at(launch(target, 2).bindings, 4).offset = 512)],
     ["an offset that is not aligned", (target) => (at(launch(target, 2).bindings, 4).offset = 128)],
     ["an empty binding", (target) => (at(launch(target).bindings, 0).bytes = 0)],

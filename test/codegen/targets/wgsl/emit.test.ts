@@ -149,11 +149,6 @@ describe("WGSL emitter", () => {
     const buffers = kernel.buffers.map(({ name }) => buffer("input", name, 64));
     const entries = spread.entries.map((each) => ({ ...each, buffers }));
     failsWith("K5302", () => emitWgsl({ ...spread, entries }));
-    const large = {
-      ...scaled(),
-      buffers: [param("x", "f32", 2 ** 26), param("scale", "f32", 2), param("y", "f32", 16, "write")],
-    };
-    failsWith("K5303", () => emitWgsl(program(large, [arena(0), scalars, state(0)])));
     failsWith("K5304", () => emitKernels([{ ...sharedSum(), threads: 512 }]));
     const greedy = { ...sharedSum(), body: [tasksLoop([shared("s", "f32", 5000)])] };
     failsWith("K5304", () => emitKernels([greedy]));
