@@ -17,6 +17,7 @@ import { fail, printable } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { entryLabel } from "../ir/program.ts";
 import { formatType } from "../ir/type.ts";
+import { sideBySide } from "./side-by-side.ts";
 
 /** What to show. */
 export type InspectOptions = {
@@ -30,7 +31,12 @@ export type InspectOptions = {
   readonly target?: TargetName;
   /** The overview as JSON. */
   readonly json?: boolean;
+  /** Columns that the reader's terminal has: from 160 on, a kernel's targets stand beside each other. */
+  readonly width?: number;
 };
+
+/** Columns from which on targets stand beside each other. */
+const wide = 160;
 
 /** Stages whose text an artifact holds. */
 export const inspectStages = ["traced", "graph", "schedule", "plan", "loops", "source", "memory"] as const;
@@ -68,7 +74,7 @@ type Report = v.InferOutput<typeof reportSchema>;
 /** The text that `options` ask for. Throws a `UserError` if the folder is no artifact, or names nothing that is there. */
 export async function inspect(folder: string, options: InspectOptions = {}): Promise<string> {
   const whole = await readManifest(folder);
-  if (options.kernel !== undefined) return showKernel(folder, whole, options.kernel, options.target);
+  if (options.kernel !== undefined) return showKernel(folder, whole, options.kernel, options);
   const manifest = viewTarget(whole, chooseTarget(whole, options.target));
   const own = `ir/${manifest.target.name}`;
   const report = await readReport(folder, manifest.target.name);
@@ -241,25 +247,35 @@ async function entryTexts(
   return texts.join("\n");
 }
 
+/** The texts of a target's kernels; what compilers made of them is no text. */
 async function sources(folder: string, target: TargetName): Promise<string> {
-  const names = (await readdir(join(folder, "kernels", target))).toSorted();
+  const all = await readdir(join(folder, "kernels", target));
+  const names = all.filter((name) => /\.(c|h|wgsl|cu)$/.test(name)).toSorted();
   const texts = await Promise.all(names.map((name) => readText(folder, `kernels/${target}/${name}`)));
   return names.map((name, i) => `// ${name}\n${texts[i] ?? ""}`).join("\n");
 }
 
-/** How the first line of a kernel's source begins. A WGSL kernel is a module of its own. */
-const sourceHeads: Readonly<Record<TargetName, (name: string) => RegExp>> = {
-  c: (name) => new RegExp(`^void \\w*${name}\\(`),
-  wgsl: (name) => new RegExp(`^// kiln_k_${name}(_\\d+)?\\.wgsl$`),
-  cuda: (name) => new RegExp(`^extern "C" __global__ .*\\b\\w*${name}\\(`),
-};
+/** A kernel's source. A WGSL kernel is a module of its own, with all that it uses; elsewhere it is a function. */
+async function sourceOf(folder: string, target: ManifestTarget, name: string): Promise<string> {
+  switch (target.name) {
+    case "c":
+      // Its definition, not its declaration.
+      return section(await sources(folder, "c"), new RegExp(`^void kiln_k_${name}\\(.*\\{$`));
+    case "wgsl": {
+      const module = target.kernels.find((kernel) => kernel.name === `kiln_k_${name}`);
+      return module === undefined ? "" : readText(folder, module.file);
+    }
+    case "cuda":
+      return section(await sources(folder, "cuda"), new RegExp(`^extern "C" __global__ .*\\bkiln_k_${name}\\(`));
+  }
+}
 
 /** A kernel's cost, loops and source, on one target or, side by side, on all that have a kernel of this name. */
 async function showKernel(
   folder: string,
   manifest: Manifest,
   name: string,
-  wanted: TargetName | undefined,
+  { target: wanted, width = 0 }: InspectOptions,
 ): Promise<string> {
   const shown = wanted === undefined ? manifest.targets : [chooseTarget(manifest, wanted)];
   const found: string[] = [];
@@ -267,18 +283,18 @@ async function showKernel(
   for (const target of shown) {
     const report = await readReport(folder, target.name);
     for (const each of report.kernels) known.add(each.name);
-    const text = await kernelText(folder, report, name, target.name);
+    const text = await kernelText(folder, report, name, target);
     if (text !== undefined) found.push(shown.length === 1 ? text : `== ${target.name} ==\n${text}`);
   }
   if (found.length === 0) throw fail(messages.nothingToInspect("kernel", name, [...known]));
-  return found.join("\n");
+  return (found.length > 1 && width >= wide ? sideBySide(found, width) : undefined) ?? found.join("\n");
 }
 
 async function kernelText(
   folder: string,
   report: Report,
   name: string,
-  target: TargetName,
+  target: ManifestTarget,
 ): Promise<string | undefined> {
   const kernel = report.kernels.find((candidate) => candidate.name === name);
   if (kernel === undefined) return undefined;
@@ -291,8 +307,8 @@ async function kernelText(
     (launch) =>
       `  ${launch.entry} phase ${launch.phase}: ${(launch.flops / 1e6).toFixed(3)} MFLOP, ${(launch.bytes / 1e3).toFixed(1)} KB, predicted ${(predicted(launch) * 1e6).toFixed(1)} us`,
   );
-  const loops = section(await readText(folder, `ir/${target}/kernels.loop`), new RegExp(`^kernel ${name}\\b`));
-  const source = section(await sources(folder, target), sourceHeads[target](name));
+  const loops = section(await readText(folder, `ir/${target.name}/kernels.loop`), new RegExp(`^kernel ${name}\\b`));
+  const source = await sourceOf(folder, target, name);
   return [`${name}: ${printable(kernel.doc)}`, ...uses, "", loops, "", source, ""].join("\n");
 }
 
