@@ -9,6 +9,8 @@ export type Contestant = {
   readonly name: string;
   /** Process whose CPU time is this contestant's. */
   readonly pid: number;
+  /** Kernels that a step starts on a GPU. */
+  readonly dispatches?: number;
   /** Runs `steps` steps, batches gathered and the loss read every 100 steps; gives the milliseconds they took. */
   run(steps: number): Promise<number>;
   /** The last loss that was read; `undefined` before the first, and for work that has none. */

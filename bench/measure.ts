@@ -27,6 +27,8 @@ export type Measured = {
   /** Steps in a block. */
   readonly steps: number;
   readonly loss: number | undefined;
+  /** Kernels that a step starts on a GPU. */
+  readonly dispatches: number | undefined;
 };
 
 /** Results of a comparison, in the order of the contestants. */
@@ -62,6 +64,7 @@ export async function compare(contestants: readonly Contestant[], options: Measu
     blocks: at(times, i).length,
     steps: at(steps, i),
     loss: contestant.lastLoss(),
+    dispatches: contestant.dispatches,
   }));
   return { results, foreignCores };
 }

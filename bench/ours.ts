@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { compileModel } from "../compiler/compile.ts";
+import type { ManifestEntry } from "../ir/artifact/manifest.ts";
 import { at } from "../ir/type.ts";
 import { DataLoader } from "../runtime/data/loader.ts";
 import { mnist } from "../runtime/data/mnist.ts";
@@ -15,9 +16,11 @@ import * as transforms from "../runtime/data/transforms.ts";
 import { packageRoot } from "../runtime/package-root.ts";
 import { Program } from "../runtime/program.ts";
 import type { DatasetField } from "../runtime/run.ts";
+import { deviceTargets } from "../runtime/select-target.ts";
 import { Display } from "../runtime/training/display.ts";
 import { Session } from "../runtime/training/session.ts";
 import { logEvery, type Contestant } from "./contestant.ts";
+import type { Setting } from "./workloads/workload.ts";
 
 /** Samples in a batch of every MNIST workload. */
 const batchSize = 64;
@@ -26,11 +29,14 @@ const batchSize = 64;
 export type Loaded = { readonly program: Program; readonly folder: string; readonly close: () => Promise<void> };
 
 /** Compiles a model of `bench/models` (without `.ts`) and loads the result. */
-export async function loadModel(model: string, threads: number): Promise<Loaded> {
+export async function loadModel(model: string, { threads, device = "cpu" }: Setting): Promise<Loaded> {
   const folder = await mkdtemp(join(tmpdir(), "kiln-bench-"));
   try {
-    await compileModel(join(packageRoot(), "bench", "models", `${model}.ts`), { out: folder });
-    const program = await Program.load(folder, { threads, seed: 0 });
+    await compileModel(join(packageRoot(), "bench", "models", `${model}.ts`), {
+      out: folder,
+      targets: [deviceTargets[device]],
+    });
+    const program = await Program.load(folder, { threads, device, seed: 0 });
     const close = async (): Promise<void> => {
       await program.dispose();
       await rm(folder, { recursive: true, force: true });
@@ -43,11 +49,12 @@ export async function loadModel(model: string, threads: number): Promise<Loaded>
 }
 
 /** A contestant whose step is a training step on 64 pictures, in an order that was shuffled once. */
-export async function stepsOnMnist(model: string, threads: number): Promise<Contestant> {
-  const { program, close } = await loadModel(model, threads);
+export async function stepsOnMnist(model: string, setting: Setting): Promise<Contestant> {
+  const { program, close } = await loadModel(model, setting);
   const train = mnistSteps(program);
   let loss: number | undefined;
   return timed(
+    trainEntry(program),
     async (steps) => {
       for (let left = steps; left > 0;) {
         const losses = await train(left);
@@ -83,8 +90,8 @@ export function mnistSteps(program: Program): (steps: number) => Promise<readonl
  * A contestant whose step is a whole epoch, trained as the generated trainer does it: a session over the DataLoader, which
  * draws a fresh order, feeds the ragged last batch too, and wakes every 100 steps for the log.
  */
-export async function epochsOnMnist(model: string, threads: number): Promise<Contestant> {
-  const { program, folder, close } = await loadModel(model, threads);
+export async function epochsOnMnist(model: string, setting: Setting): Promise<Contestant> {
+  const { program, folder, close } = await loadModel(model, setting);
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   // The display asks a stream for no more than `write` and whether it is a terminal.
   const stream = silent as unknown as NodeJS.WriteStream;
@@ -98,6 +105,7 @@ export async function epochsOnMnist(model: string, threads: number): Promise<Con
     for await (const { results } of session.train(train, { every: logEvery })) loss = results["loss"];
   };
   return timed(
+    trainEntry(program),
     async (count) => {
       for (let i = 0; i < count; i++) await epoch();
     },
@@ -109,8 +117,9 @@ export async function epochsOnMnist(model: string, threads: number): Promise<Con
   );
 }
 
-/** A contestant that does `work` in this process. */
+/** A contestant that does `work`, steps of an entry, in this process. */
 export function timed(
+  entry: ManifestEntry | undefined,
   work: (steps: number) => Promise<void>,
   lastLoss: () => number | undefined,
   close: () => Promise<void>,
@@ -118,6 +127,7 @@ export function timed(
   return {
     name: "kiln",
     pid: process.pid,
+    ...(entry?.launches === undefined ? {} : { dispatches: entry.launches.length }),
     async run(steps) {
       const begin = performance.now();
       await work(steps);
@@ -134,10 +144,14 @@ function openLoader(): DataLoader {
   return new DataLoader(mnist({ split: "train", transform }), { batchSize, shuffle: true });
 }
 
+/** The training step at the usual batch size. */
+function trainEntry({ manifest }: Program): ManifestEntry | undefined {
+  return manifest.entries.find(({ name, batch }) => name === "train" && batch === batchSize);
+}
+
 /** The loader's resident fields under the names that the entry has for them: buffers are in the order of the fields. */
 function residentFields(program: Program, loader: DataLoader): Record<string, DatasetField> {
-  const entry = program.manifest.entries.find(({ name, batch }) => name === "train" && batch === batchSize);
-  const buffers = (entry?.buffers ?? []).filter(({ role }) => role === "dataset");
+  const buffers = (trainEntry(program)?.buffers ?? []).filter(({ role }) => role === "dataset");
   const fields = loader.resident()?.fields ?? [];
   return Object.fromEntries(buffers.map((buffer, i) => [buffer.name, at(fields, i)]));
 }

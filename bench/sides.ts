@@ -6,7 +6,7 @@ import type { Contestant } from "./contestant.ts";
 import { mnistFolder } from "./ours.ts";
 import { peerModes, peerPython, startPeer, type PeerMode } from "./peer.ts";
 import { workloads } from "./workloads/all.ts";
-import type { Case, Workload } from "./workloads/workload.ts";
+import type { Case, Setting, Workload } from "./workloads/workload.ts";
 
 /** Options that every comparison takes. */
 export const sideOptions = {
@@ -41,16 +41,22 @@ export function findWorkload(name: string): Workload {
 export async function withSides<T>(
   workload: Workload,
   each: Case,
-  { threads, peers }: { readonly threads: number; readonly peers: Peers },
+  { peers, ...setting }: Setting & { readonly peers: Peers },
   use: (sides: readonly Contestant[]) => Promise<T>,
 ): Promise<T> {
   const sides: Contestant[] = [];
   try {
-    sides.push(await each.open({ threads }));
+    sides.push(await each.open(setting));
     for (const mode of peers.modes) {
       const named = each.name === undefined ? {} : { case: each.name };
       sides.push(
-        await startPeer(peers.python, { workload: workload.name, mode, threads, data: mnistFolder(), ...named }),
+        await startPeer(peers.python, {
+          workload: workload.name,
+          mode,
+          threads: setting.threads,
+          data: mnistFolder(),
+          ...named,
+        }),
       );
     }
     return await use(sides);

@@ -6,6 +6,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import * as path from "node:path";
 import pc from "picocolors";
 import { compileModel, modelName, type CompileOptions, type CompileResult } from "../compiler/compile.ts";
+import type { RandomSource } from "../compiler/targets/target.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { at, elementCount } from "../ir/type.ts";
@@ -25,6 +26,8 @@ export async function runCompile(
     out,
     command: `kiln compile ${path.relative(process.cwd(), path.resolve(model)) || "."}`,
     ...(options.target === undefined ? {} : { targets: options.target }),
+    ...(options.random === undefined ? {} : { random: options.random }),
+    ...(options.precision === undefined ? {} : { precision: options.precision }),
     ...(options.march === undefined ? {} : { march: options.march }),
     ...(options.dump === undefined ? {} : { dump: options.dump }),
     ...(options.maxMemory === undefined ? {} : { maxMemory: parseSize(options.maxMemory) }),
@@ -86,15 +89,27 @@ function counts({ manifest, reports, kernels }: CompileResult): Readonly<Record<
   };
 }
 
+/** By target, where the random numbers of its steps come from: PyTorch's generator, or a counter. Nothing where none is drawn. */
+function randomnessOf({ targets }: CompileResult["manifest"]): Readonly<Record<string, RandomSource>> {
+  const sources = targets.flatMap(({ name, entries }): [string, RandomSource][] => {
+    const roles = new Set(entries.flatMap(({ buffers }) => buffers.map(({ role }) => role)));
+    if (roles.has("key")) return [[name, "counter"]];
+    return roles.has("generator") || roles.has("draws") ? [[name, "torch"]] : [];
+  });
+  return Object.fromEntries(sources);
+}
+
 function report(result: CompileResult, seconds: number): string {
   const { bold } = pc.createColors(showsColors(process.stdout));
   const { manifest, memory, stages, cached, out } = result;
   const { parameters, values, entries, operations, launches, kernels } = counts(result);
   const total = Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
   const uses = Object.entries(memory).filter(([, bytes]) => bytes > 0);
+  const draws = Object.entries(randomnessOf(manifest));
   const lines = [
     ["traced", `${manifest.name}: ${parameters} parameters, ${values} values, ${entries} entries`],
     ["fused", `${operations} operations -> ${kernels} kernels, ${launches} launches`],
+    ...(draws.length === 0 ? [] : [["random", draws.map(([target, source]) => `${target} ${source}`).join(", ")]]),
     ["memory", `peak ${size(total)} = ${uses.map(([use, bytes]) => `${use} ${size(bytes)}`).join(" + ")}`],
     ["times", stages.map(({ stage, seconds: each }) => `${stage} ${each.toFixed(2)}`).join(", ")],
     ["wrote", `${out}: ${filesIn(out).join(" ")}`],
@@ -112,6 +127,7 @@ function jsonReport(result: CompileResult, seconds: number, check: string | unde
     name,
     targets: targets.map((target) => target.name),
     ...counts(result),
+    random: randomnessOf(manifest),
     memory,
     cached,
     stages,

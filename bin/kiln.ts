@@ -27,6 +27,7 @@ const runners: { readonly [K in CommandName]: () => Promise<Runner<(typeof comma
   train: async () => (await import("./train.ts")).runTrain,
   eval: async () => (await import("./evaluate.ts")).runEvaluate,
   predict: async () => (await import("./predict.ts")).runPredict,
+  export: async () => (await import("./export.ts")).runExport,
   inspect: async () => (await import("./inspect.ts")).runInspect,
   verify: async () => (await import("./run-verify.ts")).runVerify,
   doctor: async () => (await import("./doctor.ts")).runDoctor,
@@ -61,6 +62,8 @@ async function runCommand(name: CommandName, words: readonly string[]): Promise<
       return run(commands.eval, runners.eval, words);
     case "predict":
       return run(commands.predict, runners.predict, words);
+    case "export":
+      return run(commands.export, runners.export, words);
     case "inspect":
       return run(commands.inspect, runners.inspect, words);
     case "verify":

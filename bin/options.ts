@@ -3,6 +3,7 @@
  * values derive from these tables.
  */
 import type { InspectStage } from "../compiler/inspect.ts";
+import { precisions, randomSources } from "../compiler/targets/target.ts";
 import { targetNames } from "../ir/artifact/manifest.ts";
 import { trainerOptions } from "../runtime/training/options.ts";
 import type { CommandSpec, OptionTable } from "../runtime/training/option-table.ts";
@@ -52,6 +53,16 @@ export const commands = {
         doc: "what to compile for: processors, WebGPU, CUDA (default: c)",
       },
       march: { kind: "text", value: "CPU", doc: "CPU to compile for, as the C compiler's -march (default: native)" },
+      random: {
+        kind: "choice",
+        choices: randomSources,
+        doc: "random numbers in steps, such as dropout's: PyTorch's or by a counter (default: torch for c, counter for GPUs)",
+      },
+      precision: {
+        kind: "choice",
+        choices: precisions,
+        doc: "products on CUDA's tensor cores in lower precision (default: f32, which uses none)",
+      },
       noCheck: { kind: "switch", doc: "do not type-check the model file" },
       dump: { kind: "text", value: "DIR", doc: "also write the program after every pass to this folder" },
       maxMemory: { kind: "text", value: "SIZE", doc: "fail if training needs more memory (500MB, 2GB)" },
@@ -85,6 +96,17 @@ export const commands = {
       json,
     },
   }),
+  export: command({
+    name: "kiln export",
+    doc: "Writes a page that trains the artifact in a browser, with WebGPU.",
+    arguments: [artifact],
+    options: {
+      web: { kind: "text", value: "DIR", doc: "write the page and its files to this folder, for any static server" },
+      singleFile: { kind: "text", value: "FILE", doc: "write one HTML file with everything in it" },
+      data,
+      json,
+    },
+  }),
   inspect: command({
     name: "kiln inspect",
     doc: "Shows what the compiler did: costs of every launch, any stage, any kernel, the memory plan.",
@@ -101,11 +123,7 @@ export const commands = {
     doc: "Checks every kernel against the reference interpreter, and the gradients, on the model's own shapes.",
     arguments: [artifact],
     options: {
-      target: {
-        kind: "choice",
-        choices: targetNames,
-        doc: "which target, on a device that runs it (default: the artifact's first)",
-      },
+      target: { kind: "choice", choices: targetNames, doc: "which target (default: the artifact's first)" },
       seed: { kind: "count", value: "N", doc: "seed of the random inputs" },
       threads,
       json,

@@ -11,8 +11,8 @@ export async function runVerify(
 ): Promise<number> {
   const json = options.json === true;
   const report = await verifyArtifact(artifactFolder(artifact), {
-    ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.seed === undefined ? {} : { seed: options.seed }),
+    ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.threads === undefined ? {} : { threads: options.threads }),
     ...(json ? {} : { onLine: (line: string) => void process.stdout.write(`${line}\n`) }),
   });

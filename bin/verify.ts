@@ -1,35 +1,33 @@
 /**
- * `kiln verify`: the kernels of one of an artifact's targets against the loop-IR interpreter, on the device that runs
- * them; its entries against the reference interpreter; and its gradients against finite differences, all on random
- * numbers at the artifact's own shapes.
+ * `kiln verify`: an artifact's kernels against the loop-IR interpreter, its entries against the reference interpreter,
+ * and its gradients against finite differences, all on random numbers at the artifact's own shapes.
  */
 import pc from "picocolors";
 import {
+  buildKernelLibrary,
   checkGradients,
-  planArtifact,
+  planTarget,
   readArtifact,
   type ArtifactProgram,
   type GradientCheck,
   type KernelLibraryOptions,
-  type PlannedArtifact,
 } from "../compiler/verify.ts";
-import type { LoadedManifest, TargetName } from "../ir/artifact/manifest.ts";
-import { printable } from "../ir/diagnostic/diagnostic.ts";
+import type { TargetName } from "../ir/artifact/manifest.ts";
 import { Generator } from "../ir/random/generator.ts";
-import { at } from "../ir/type.ts";
-import { readManifest } from "../runtime/manifest.ts";
-import { Program } from "../runtime/program.ts";
-import { selectTarget, targetDevices } from "../runtime/select-target.ts";
+import type { GpuDevice } from "../runtime/gpu/device.ts";
+import { openDevice } from "../runtime/gpu/open.ts";
+import { loadNative } from "../runtime/native.ts";
 import { showsColors } from "../runtime/training/report-error.ts";
-import { checkEntries, leaveOutEntries, type EntryCheck } from "./verify/entries.ts";
+import { checkEntries, type EntryCheck } from "./verify/entries.ts";
+import { checkGpuKernels } from "./verify/gpu-kernels.ts";
 import { checkKernels, type KernelCheck } from "./verify/kernels.ts";
-import { processorRunner } from "./verify/processor-runner.ts";
-import type { KernelRunner } from "./verify/runner.ts";
 
 /** Options of `verifyArtifact`. */
 export type VerifyOptions = KernelLibraryOptions & {
-  /** Which target; the artifact's first if left out. */
+  /** Which of the artifact's targets; the first if left out. */
   readonly target?: TargetName;
+  /** A GPU that is open already, for a target that needs one; it stays open. */
+  readonly gpu?: GpuDevice;
   /** Seed of the random numbers; 0 if left out. The same seed checks the same things, but for how much there is time for. */
   readonly seed?: number;
   /** Seconds that the interpreter may spend on one kernel, about; 0.3 if left out. */
@@ -44,11 +42,6 @@ export type VerifyOptions = KernelLibraryOptions & {
 
 /** What `verify` found. */
 export type VerifyReport = {
-  readonly target: TargetName;
-  /** What the kernels ran on, for people. */
-  readonly device: string;
-  /** Files with kernels that are not what was compiled. */
-  readonly changed: readonly string[];
   readonly kernels: readonly KernelCheck[];
   readonly entries: readonly EntryCheck[];
   readonly gradients: readonly GradientCheck[];
@@ -60,105 +53,75 @@ export type VerifyReport = {
 /**
  * Checks the artifact in a folder. What differs is in the report, not an error.
  *
- * @throws UserError K3001 to K3004 for a faulty artifact, K6063 for one of another version; TargetError K5230 if it was
- *   not compiled for the target, others if this machine cannot build or run it.
+ * @throws UserError K3001 to K3004 for a faulty artifact; TargetError if this machine cannot build or run it.
  */
 export async function verifyArtifact(folder: string, options: VerifyOptions = {}): Promise<VerifyReport> {
-  const { seed = 0, kernelSeconds = 0.3, entrySeconds = 10, threads = 2, onLine } = options;
+  const { seed = 0, entrySeconds = 10, onLine } = options;
   const random = Generator.seeded(seed);
-  const whole = await readManifest(folder);
-  const target = options.target ?? at(whole.targets, 0).name;
-  const manifest = selectTarget(whole, targetDevices[target]);
-  const artifact = await readArtifact(folder, target);
-  const planned = await planArtifact(artifact, options.march);
-  const device = await openDevice(folder, manifest, planned, { ...options, threads });
-  try {
-    onLine?.(headLine(target, device.description));
-    const kernels = await checkKernels(device.runner, {
+  const program = await readArtifact(folder, options.target);
+  const compared = program.manifest.target.name === "c" ? compareOnProcessor : compareOnGpu;
+  const { kernels, entries } = await compared(folder, program, random, options);
+  const { checks: gradients, leftOut } = checkGradients(program, () => random.nextFloat24(), entrySeconds);
+  for (const check of gradients) onLine?.(gradientLine(check));
+  const ok = [...kernels, ...entries].every((check) => check.ok) && gradients.every(({ agrees }) => agrees);
+  const report = { kernels, entries, gradients, gradientsLeftOut: leftOut, ok };
+  for (const line of summary(report)) onLine?.(line);
+  return report;
+}
+
+type Compared = Pick<VerifyReport, "kernels" | "entries">;
+
+/** What both ways of comparing are given: options of the checks of kernels and entries. */
+function checkOptions(random: Generator, options: VerifyOptions) {
+  const { kernelSeconds = 0.3, entrySeconds = 10, threads = 2, onLine } = options;
+  return {
+    kernels: {
       random,
       milliseconds: 1000 * kernelSeconds,
-      onCheck: (check) => onLine?.(kernelLine(check)),
-    });
-    const entries = await checkProgram(artifact, planned, device, {
+      threads,
+      onCheck: (check: KernelCheck): void => onLine?.(kernelLine(check)),
+    },
+    entries: {
       random,
       seconds: entrySeconds,
-      onCheck: (check) => onLine?.(entryLine(check)),
-    });
-    const { checks: gradients, leftOut } = checkGradients(artifact, () => random.nextFloat24(), entrySeconds);
-    for (const check of gradients) onLine?.(gradientLine(check));
-    const { description, changed } = device;
-    const agree = [...kernels, ...entries].every((check) => check.ok) && gradients.every(({ agrees }) => agrees);
-    const ok = agree && changed.length === 0;
-    const report = { target, device: description, changed, kernels, entries, gradients, gradientsLeftOut: leftOut, ok };
-    for (const line of summary(report)) onLine?.(line);
-    return report;
-  } finally {
-    await device.close();
-  }
+      threads,
+      onCheck: (check: EntryCheck): void => onLine?.(entryLine(check)),
+    },
+  };
 }
 
-/** What runs an artifact for one of its targets. */
-type OpenDevice = {
-  readonly description: string;
-  readonly runner: KernelRunner;
-  readonly changed: readonly string[];
-  /** Loads the whole program; only where nothing has changed. */
-  program(): Promise<Program>;
-  close(): Promise<void>;
-};
-
-type DeviceOptions = KernelLibraryOptions & { readonly threads: number };
-
-/** Opens what runs the target. A GPU's driver is loaded only for a target that runs on one. */
-async function openDevice(
+/** Kernels are compiled anew, each as an entry of its own; entries are the artifact's. */
+async function compareOnProcessor(
   folder: string,
-  manifest: LoadedManifest,
-  { plan }: PlannedArtifact,
-  options: DeviceOptions,
-): Promise<OpenDevice> {
-  const { target } = manifest;
-  const device = targetDevices[target.name];
-  if (target.name === "c" || device === "cpu") {
-    const runner = await processorRunner(plan.program, options);
-    const program = (): Promise<Program> => Program.load(folder, { device, threads: options.threads });
-    const close = (): Promise<void> => runner.close();
-    return { description: `${options.threads} threads of this processor`, runner, changed: [], program, close };
-  }
-  const { openDevice: open } = await import("../runtime/gpu/open.ts");
-  const { gpuRunner } = await import("./verify/gpu-runner.ts");
-  const gpu = await open(device);
-  try {
-    const { runner, changed } = await gpuRunner(folder, { ...manifest, target }, plan.program, gpu);
-    const close = async (): Promise<void> => {
-      await runner.close();
-      await gpu.close();
-    };
-    const program = (): Promise<Program> => Program.load(folder, { device, gpu });
-    return { description: gpu.info.description, runner, changed, program, close };
-  } catch (error) {
-    await gpu.close();
-    throw error;
-  }
+  program: ArtifactProgram,
+  random: Generator,
+  options: VerifyOptions,
+): Promise<Compared> {
+  const checks = checkOptions(random, options);
+  const addon = await loadNative();
+  const built = await buildKernelLibrary(program, options);
+  const kernels = checkKernels(addon, built, checks.kernels);
+  const entries = await checkEntries(folder, program, built.program, { ...checks.entries, device: "cpu" });
+  return { kernels, entries };
 }
 
-/** Checks the entries, unless the artifact's kernels have changed, since the runtime refuses them then. */
-async function checkProgram(
-  artifact: ArtifactProgram,
-  planned: PlannedArtifact,
-  device: OpenDevice,
-  options: Parameters<typeof checkEntries>[3],
-): Promise<EntryCheck[]> {
-  const [changed] = device.changed;
-  if (changed !== undefined) {
-    const checks = leaveOutEntries(artifact, `${changed} has changed since it was compiled`);
-    for (const check of checks) options.onCheck?.(check);
-    return checks;
-  }
-  const program = await device.program();
+/** Kernels and entries are the artifact's own. */
+async function compareOnGpu(
+  folder: string,
+  program: ArtifactProgram,
+  random: Generator,
+  options: VerifyOptions,
+): Promise<Compared> {
+  const checks = checkOptions(random, options);
+  const device = program.manifest.target.name === "cuda" ? "cuda" : "wgpu";
+  const planned = await planTarget(folder, program);
+  const gpu = options.gpu ?? (await openDevice(device));
   try {
-    return await checkEntries(program, artifact, planned, options);
+    const kernels = await checkGpuKernels({ folder, program, planned, gpu }, checks.kernels);
+    const entries = await checkEntries(folder, program, planned.program, { ...checks.entries, device, gpu });
+    return { kernels, entries };
   } finally {
-    await program.dispose();
+    if (options.gpu === undefined) await gpu.close();
   }
 }
 
@@ -166,7 +129,6 @@ async function checkProgram(
 export function formatVerify(report: VerifyReport): string {
   const { kernels, entries, gradients } = report;
   const lines = [
-    headLine(report.target, report.device),
     ...kernels.map(kernelLine),
     ...entries.map(entryLine),
     ...gradients.map(gradientLine),
@@ -184,23 +146,14 @@ function mark(ok: boolean): string {
   return ok ? colors().green("ok     ") : colors().red("DIFFERS");
 }
 
-function headLine(target: TargetName, device: string): string {
-  return `target ${target} on ${printable(device)}`;
-}
-
 function kernelLine(check: KernelCheck): string {
   const isAll = check.wholeTasks && check.checkedTasks === check.tasks;
   const sample = isAll ? "" : `, ${check.wholeTasks ? "" : "parts of "}${check.checkedTasks} of ${check.tasks} tasks`;
   const unstable = check.unstable > 0 ? `, ${check.unstable} too sensitive to rounding to compare` : "";
-  const head = `${mark(check.ok)}  kernel ${check.kernel}${fileOf(check)}`;
+  const head = `${mark(check.ok)}  kernel ${check.kernel}`;
   const tail = `error ${shortNumber(check.worstError)} in ${check.elements} elements${sample}${unstable}`;
   if (check.fault !== undefined) return `${head}  ${check.doc}\n         ${check.fault}`;
   return `${head}  ${tail}${differenceLine(check.difference, check.doc)}`;
-}
-
-/** The file is told where something is wrong. */
-function fileOf({ ok, file }: KernelCheck): string {
-  return ok || file === undefined ? "" : ` (${printable(file)})`;
 }
 
 function entryLine(check: EntryCheck): string {
@@ -223,30 +176,19 @@ function gradientLine({ agrees, entry, output, states, analytic, numeric }: Grad
   return `${mark(agrees)}  gradient of ${output} by ${by} in ${entry}  ${values}`;
 }
 
-function summary(report: VerifyReport): string[] {
-  const { kernels, entries, gradients, gradientsLeftOut, changed, ok } = report;
+function summary({ kernels, entries, gradients, gradientsLeftOut, ok }: VerifyReport): string[] {
   const wrong =
     [...kernels, ...entries].filter((check) => !check.ok).length + gradients.filter((check) => !check.agrees).length;
   const done = entries.filter(({ leftOut }) => leftOut === undefined).length;
   const counts = `${kernels.length} kernels, ${done} entries, ${gradients.length} gradients checked`;
   const left =
     gradientsLeftOut.length === 0 ? [] : [`left    gradients by ${gradientsLeftOut.join(", ")}: no time for them`];
-  const first = kernels.find((check) => !check.ok);
   return [
     ...left,
-    ...changed.map((file) => colors().red(`changed ${printable(file)}: it is not what was compiled`)),
-    ...(first === undefined ? [] : [`first   ${firstLine(first)}`]),
     ok
       ? colors().green(`${counts}: all agree`)
       : colors().red(`${counts}: ${wrong} ${wrong === 1 ? "differs" : "differ"}`),
   ];
-}
-
-/** The first kernel that differs, in the order of the step, and where. */
-function firstLine(check: KernelCheck): string {
-  const { where, element, got, expected } = check.difference ?? {};
-  const what = where === undefined ? check.fault : `${where}[${element}] is ${got}, expected ${expected}`;
-  return `kernel ${check.kernel}${fileOf(check)}: ${what}`;
 }
 
 function shortNumber(value: number): string {

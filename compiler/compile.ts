@@ -31,7 +31,7 @@ import type { EntryReport, Plan } from "./memory/plan.ts";
 import { optimiseTraced, planTraced, type BackResult, type Observer } from "./pipeline.ts";
 import { printSchedule } from "./schedule/print.ts";
 import { targets } from "./targets/index.ts";
-import type { BuiltTarget, Timed } from "./targets/target.ts";
+import type { BuiltTarget, Precision, RandomSource, Timed } from "./targets/target.ts";
 import { blaming } from "./trace/blame.ts";
 import type { TrainingDefinition } from "./trace/definition.ts";
 import { relativeFile } from "./trace/source.ts";
@@ -44,8 +44,12 @@ export type CompileOptions = {
   readonly out: string;
   /** CPU level to compile for: `native` (this machine), or what the C compiler's `-march` takes. Default: `native`. */
   readonly march?: string;
-  /** What to compile for; `c` alone if left out. The first is the one that runs where nothing else is asked for. */
+  /** What to compile for; `c` alone if left out. The first is the one that `kiln inspect` shows where none is asked for. */
   readonly targets?: readonly TargetName[];
+  /** Where random numbers of a step come from: `torch` for processors and `counter` for GPUs if left out. */
+  readonly random?: RandomSource;
+  /** How precisely products are computed, on targets with tensor cores; `f32` if left out. */
+  readonly precision?: Precision;
   /** Folder that gets the text of every stage. */
   readonly dump?: string;
   /** Upper bound of parameters, optimizer, activations and workspace together, in bytes. */
@@ -149,6 +153,9 @@ async function compileProgram(
   options: NamedOptions,
   { clock, extra, machines }: Parts,
 ): Promise<CompileResult> {
+  const { precision = "f32" } = options;
+  if (precision !== "f32" && !chosenTargets(options).includes("cuda"))
+    throw fail(messages.badOptionValue("--precision", "f32, or cuda among the targets", precision));
   const dumps: Promise<void>[] = [];
   const graphs = optimiseTraced(traced, observerFor(options, clock, dumps));
   const planned: Planned[] = [];

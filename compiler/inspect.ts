@@ -247,27 +247,28 @@ async function entryTexts(
   return texts.join("\n");
 }
 
-/** The texts of a target's kernels; what compilers made of them is no text. */
-async function sources(folder: string, target: TargetName): Promise<string> {
-  const all = await readdir(join(folder, "kernels", target));
-  const names = all.filter((name) => /\.(c|h|wgsl|cu)$/.test(name)).toSorted();
+/** The texts of a target's kernels that are wanted; what compilers made of them is no text. */
+async function sources(
+  folder: string,
+  target: TargetName,
+  isWanted: (file: string) => boolean = (file) => /\.(c|h|wgsl|cu)$/.test(file),
+): Promise<string> {
+  const names = (await readdir(join(folder, "kernels", target))).filter(isWanted).toSorted();
   const texts = await Promise.all(names.map((name) => readText(folder, `kernels/${target}/${name}`)));
   return names.map((name, i) => `// ${name}\n${texts[i] ?? ""}`).join("\n");
 }
 
-/** A kernel's source. A WGSL kernel is a module of its own, with all that it uses; elsewhere it is a function. */
-async function sourceOf(folder: string, target: ManifestTarget, name: string): Promise<string> {
-  switch (target.name) {
-    case "c":
-      // Its definition, not its declaration.
-      return section(await sources(folder, "c"), new RegExp(`^void kiln_k_${name}\\(.*\\{$`));
-    case "wgsl": {
-      const module = target.kernels.find((kernel) => kernel.name === `kiln_k_${name}`);
-      return module === undefined ? "" : readText(folder, module.file);
-    }
-    case "cuda":
-      return section(await sources(folder, "cuda"), new RegExp(`^extern "C" __global__ .*\\bkiln_k_${name}\\(`));
-  }
+/** How the first line of a kernel's definition is told, where all kernels share files; in C there are declarations, too. */
+const sourceHeads: Readonly<Record<Exclude<TargetName, "wgsl">, (name: string) => RegExp>> = {
+  c: (name) => new RegExp(`^void kiln_k_${name}\\(.*\\{$`),
+  cuda: (name) => new RegExp(`^extern "C" __global__ .*\\bkiln_k_${name}\\(`),
+};
+
+/** A kernel's source: its function, or the modules that it has on WebGPU, one for each way its buffers are bound. */
+async function sourceOf(folder: string, target: TargetName, name: string): Promise<string> {
+  const isModule = new RegExp(`^kiln_k_${name}(_\\d+)?\\.wgsl$`);
+  if (target === "wgsl") return sources(folder, target, (file) => isModule.test(file));
+  return section(await sources(folder, target), sourceHeads[target](name));
 }
 
 /** A kernel's cost, loops and source, on one target or, side by side, on all that have a kernel of this name. */
@@ -283,7 +284,7 @@ async function showKernel(
   for (const target of shown) {
     const report = await readReport(folder, target.name);
     for (const each of report.kernels) known.add(each.name);
-    const text = await kernelText(folder, report, name, target);
+    const text = await kernelText(folder, report, name, target.name);
     if (text !== undefined) found.push(shown.length === 1 ? text : `== ${target.name} ==\n${text}`);
   }
   if (found.length === 0) throw fail(messages.nothingToInspect("kernel", name, [...known]));
@@ -294,7 +295,7 @@ async function kernelText(
   folder: string,
   report: Report,
   name: string,
-  target: ManifestTarget,
+  target: TargetName,
 ): Promise<string | undefined> {
   const kernel = report.kernels.find((candidate) => candidate.name === name);
   if (kernel === undefined) return undefined;
@@ -307,7 +308,7 @@ async function kernelText(
     (launch) =>
       `  ${launch.entry} phase ${launch.phase}: ${(launch.flops / 1e6).toFixed(3)} MFLOP, ${(launch.bytes / 1e3).toFixed(1)} KB, predicted ${(predicted(launch) * 1e6).toFixed(1)} us`,
   );
-  const loops = section(await readText(folder, `ir/${target.name}/kernels.loop`), new RegExp(`^kernel ${name}\\b`));
+  const loops = section(await readText(folder, `ir/${target}/kernels.loop`), new RegExp(`^kernel ${name}\\b`));
   const source = await sourceOf(folder, target, name);
   return [`${name}: ${printable(kernel.doc)}`, ...uses, "", loops, "", source, ""].join("\n");
 }

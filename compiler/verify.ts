@@ -1,14 +1,20 @@
 /**
- * What `kiln verify` compares: the kernels of one of an artifact's targets one by one, and the gradients of its losses
- * against finite differences. Works from the graphs that the artifact holds, which the back turns into the same kernels
- * again; running them on a device is the caller's part.
+ * What `kiln verify` compares: an artifact's kernels one by one, each as an entry of its own, and the gradients of its
+ * losses against finite differences. Works from the graphs that the artifact holds, which the back turns into the same
+ * kernels again; running native code is the caller's part.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { emitC, type CProgram } from "../codegen/targets/c/emit.ts";
 import { evaluateHostExpr } from "../ir/artifact/host-expr.ts";
-import { manifestSchema, viewTarget, type LoadedManifest, type TargetName } from "../ir/artifact/manifest.ts";
+import {
+  manifestSchema,
+  viewTarget,
+  type LoadedManifest,
+  type ManifestLaunch,
+  type TargetName,
+} from "../ir/artifact/manifest.ts";
 import { fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { createWriter, opDef, type Graph, type Node } from "../ir/graph.ts";
@@ -16,19 +22,19 @@ import { interpret, type Environment } from "../ir/interpret.ts";
 import type { Kernel } from "../ir/loop/loop.ts";
 import type { Elements } from "../ir/op.ts";
 import { parseGraph } from "../ir/parse.ts";
-import type { Machine } from "../ir/machine.ts";
-import { entryLabel, type PlannedEntry } from "../ir/program.ts";
-import { elementCount, isFloat } from "../ir/type.ts";
+import { entryLabel, type Launch, type PlannedEntry, type PlannedProgram } from "../ir/program.ts";
+import { at, elementCount, isFloat } from "../ir/type.ts";
 import { gradients } from "./autodiff/gradient.ts";
 import { buildC } from "./build/c.ts";
-import { planTraced, type BackResult } from "./pipeline.ts";
+import { cpuProfile } from "./build/features.ts";
+import { planTraced } from "./pipeline.ts";
 import { targets } from "./targets/index.ts";
 import type { TracedInput, TracedProgram } from "./trace/traced.ts";
 
 /** An artifact's program, traced again from its files. */
 export type ArtifactProgram = { readonly manifest: LoadedManifest; readonly traced: TracedProgram };
 
-/** Reads the graphs of an artifact, as its first target sees them or the one that is named. @throws UserError K3091, K3092. */
+/** Reads the graphs of an artifact, and the manifest as `wanted` of its targets sees it: the first one if left out. */
 export async function readArtifact(folder: string, wanted?: TargetName): Promise<ArtifactProgram> {
   const read = async (path: string): Promise<string> => {
     try {
@@ -39,13 +45,9 @@ export async function readArtifact(folder: string, wanted?: TargetName): Promise
   };
   const parsed = v.safeParse(manifestSchema, JSON.parse(await read("manifest.json")));
   if (!parsed.success) throw fail(messages.notAnArtifact(folder, parsed.issues[0].message));
-  const { targets: there } = parsed.output;
-  const target = wanted === undefined ? there[0] : there.find(({ name }) => name === wanted);
-  if (target === undefined) {
-    if (wanted === undefined) throw fail(messages.notAnArtifact(folder, "it has no target"));
-    const names = there.map(({ name }) => name);
-    throw fail(messages.nothingToInspect("target", wanted, names));
-  }
+  const names = parsed.output.targets.map(({ name }) => name);
+  const target = parsed.output.targets.find(({ name }) => name === (wanted ?? names[0]));
+  if (target === undefined) throw fail(messages.nothingToInspect("target", wanted ?? "", names));
   const manifest = viewTarget(parsed.output, target);
   const entries = await Promise.all(
     manifest.entries.map(async (entry) => {
@@ -69,14 +71,15 @@ function inputsOf(graph: Graph): TracedInput[] {
   return inputs;
 }
 
-/** An artifact's program planned again, for the machine that its target compiles for. */
-export type PlannedArtifact = BackResult & { readonly machine: Machine };
-
-/** Plans the program of an artifact as its target's compilation did. `march`: what the C compiler's `-march` takes. */
-export async function planArtifact({ manifest, traced }: ArtifactProgram, march = "native"): Promise<PlannedArtifact> {
-  const machine = await targets[manifest.target.name].machine({ march });
-  return { ...planTraced(traced, { machine, name: manifest.name }), machine };
-}
+/** An artifact's kernels, and a library in which each is an entry with the kernel's own buffers. */
+export type KernelLibrary = {
+  readonly kernels: readonly Kernel[];
+  /** The program as planned, which tells what the kernels are launched with. */
+  readonly program: PlannedProgram;
+  /** In the order of `kernels`. */
+  readonly entries: readonly PlannedEntry[];
+  readonly library: Uint8Array;
+};
 
 /** Options of `buildKernelLibrary`. */
 export type KernelLibraryOptions = {
@@ -86,18 +89,20 @@ export type KernelLibraryOptions = {
   readonly alter?: (program: CProgram) => CProgram;
 };
 
-/** A library for checking every kernel by itself: each is an entry of its name with the kernel's own buffers. */
+/** Builds the library for checking every kernel by itself. */
 export async function buildKernelLibrary(
-  name: string,
-  kernels: readonly Kernel[],
+  { manifest, traced }: ArtifactProgram,
   { march = "native", alter = (program) => program }: KernelLibraryOptions = {},
-): Promise<Uint8Array> {
+): Promise<KernelLibrary> {
+  const profile = await cpuProfile(march);
+  const { plan } = planTraced(traced, { machine: profile, name: manifest.name });
+  const kernels = plan.program.kernels;
   const entries = kernels.map((kernel, index): PlannedEntry => ({
     name: kernel.name,
     batch: 0,
-    buffers: kernel.buffers.map(({ name: buffer, dtype, size }) => ({
+    buffers: kernel.buffers.map(({ name, dtype, size }) => ({
       role: "input",
-      name: buffer,
+      name,
       dtype,
       stored: dtype,
       shape: [size],
@@ -107,8 +112,45 @@ export async function buildKernelLibrary(
     scalars: [],
     increments: {},
   }));
-  const { library } = await buildC(alter(emitC({ name, kernels, entries })), { march });
-  return library;
+  const { library } = await buildC(alter(emitC({ name: manifest.name, kernels, entries })), { march });
+  return { kernels, program: plan.program, entries, library };
+}
+
+/** A launch of an artifact's GPU target, and the launch of the plan that it was made of. */
+export type PlannedLaunch = {
+  readonly kernel: Kernel;
+  readonly buffers: PlannedEntry["buffers"];
+  readonly args: Launch["args"];
+  readonly launch: ManifestLaunch;
+};
+
+/** An artifact's GPU target, planned again. */
+export type PlannedTarget = {
+  readonly program: PlannedProgram;
+  /** The first launch of each of the target's kernels that is launched at all, in the kernels' order. */
+  readonly launches: readonly PlannedLaunch[];
+};
+
+/**
+ * Plans an artifact for its target again, and finds for each of the target's kernels what it was made of. Throws a
+ * `UserError` (K3091) if the artifact is not what this version of the compiler makes of its graphs.
+ */
+export async function planTarget(folder: string, { manifest, traced }: ArtifactProgram): Promise<PlannedTarget> {
+  const machine = await targets[manifest.target.name].machine({});
+  const { program } = planTraced(traced, { machine, name: manifest.name }).plan;
+  const found = new Map<number, PlannedLaunch>();
+  for (const [i, { buffers, phases }] of program.entries.entries()) {
+    const launches = manifest.entries[i]?.launches ?? [];
+    const planned = phases.flat().filter(({ kernel }) => at(program.kernels, kernel).tasks > 0);
+    if (launches.length !== planned.length) throw fail(messages.notAnArtifact(folder, "another version compiled it"));
+    for (const [place, launch] of launches.entries()) {
+      const { kernel, args } = at(planned, place);
+      if (!found.has(launch.kernel))
+        found.set(launch.kernel, { kernel: at(program.kernels, kernel), buffers, args, launch });
+    }
+  }
+  const launches = [...found].sort(([a], [b]) => a - b).map(([, launch]) => launch);
+  return { program, launches };
 }
 
 /** One direction along which a loss was differentiated both ways. */

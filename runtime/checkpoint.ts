@@ -14,7 +14,8 @@ import { DiagnosticError, fail } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { formatType, sameType } from "../ir/type.ts";
 import { writeAtomically } from "./atomic-file.ts";
-import { encodeSafetensors, readSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors.ts";
+import { encodeSafetensors, type SafetensorsFile, type StoredTensor } from "./safetensors-bytes.ts";
+import { readSafetensors } from "./safetensors.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const loaderState = v.object({

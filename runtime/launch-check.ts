@@ -15,6 +15,9 @@ import { bad, unique } from "./manifest-faults.ts";
 /** What offsets of bindings are multiples of, by target: WebGPU's least common limit, and a 32-bit word. */
 const alignments = { wgsl: 256, cuda: 4 } as const;
 
+/** What lengths of bindings are multiples of: WebGPU's memory is words. */
+const units = { wgsl: 4, cuda: 1 } as const;
+
 /** Most threads of a work-group that any device has. */
 const mostThreads = 1024;
 
@@ -63,7 +66,8 @@ function checkLaunch(where: string, launch: ManifestLaunch, { entry, target }: C
       continue;
     }
     if (offset % alignment !== 0) throw bad(`${place}.offset`, `a multiple of ${alignment}`, String(offset));
-    if (bytes < 1 || bytes % 4 !== 0) throw bad(`${place}.bytes`, "a positive multiple of 4", String(bytes));
+    const unit = units[target.name];
+    if (bytes < 1 || bytes % unit !== 0) throw bad(`${place}.bytes`, `a positive multiple of ${unit}`, String(bytes));
     const room = roomOf(buffer, entry, target);
     if (offset + bytes > room)
       throw bad(place, `a place within the buffer of ${room} bytes`, `bytes up to ${offset + bytes}`);

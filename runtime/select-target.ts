@@ -18,9 +18,6 @@ export type DeviceName = "cpu" | "wgpu" | "cuda";
 /** Target that runs on each device. */
 export const deviceTargets: Readonly<Record<DeviceName, TargetName>> = { cpu: "c", wgpu: "wgsl", cuda: "cuda" };
 
-/** Device that runs each target. */
-export const targetDevices: Readonly<Record<TargetName, DeviceName>> = { c: "cpu", wgsl: "wgpu", cuda: "cuda" };
-
 /** What may be asked for: a device, or `auto`. */
 export const deviceChoices = ["auto", "cpu", "wgpu", "cuda"] as const;
 

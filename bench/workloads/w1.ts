@@ -6,5 +6,5 @@ import type { Workload } from "./workload.ts";
 export const w1: Workload = {
   name: "W1",
   doc: "seed MLP 784-128-10, batch 64, Adam: a step",
-  cases: [{ unit: "step", open: ({ threads }) => stepsOnMnist("mlp", threads) }],
+  cases: [{ unit: "step", open: (setting) => stepsOnMnist("mlp", setting) }],
 };

@@ -6,5 +6,5 @@ import type { Workload } from "./workload.ts";
 export const w1a: Workload = {
   name: "W1a",
   doc: "seed MLP on MNIST through the DataLoader: an epoch",
-  cases: [{ unit: "epoch", open: ({ threads }) => epochsOnMnist("mlp", threads) }],
+  cases: [{ unit: "epoch", open: (setting) => epochsOnMnist("mlp", setting) }],
 };

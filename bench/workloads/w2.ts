@@ -6,5 +6,5 @@ import type { Workload } from "./workload.ts";
 export const w2: Workload = {
   name: "W2",
   doc: "MNIST CNN 32-64-128, batch 64, Adam: a step",
-  cases: [{ unit: "step", open: ({ threads }) => stepsOnMnist("cnn", threads) }],
+  cases: [{ unit: "step", open: (setting) => stepsOnMnist("cnn", setting) }],
 };

@@ -10,9 +10,10 @@ import { nn, uniform, zeros, type Shape, type Tensor } from "../../compiler/inde
 import { traceFunctionWith } from "../../compiler/trace/function.ts";
 import type { TracedProgram } from "../../compiler/trace/traced.ts";
 import { Program } from "../../runtime/program.ts";
+import { deviceTargets } from "../../runtime/select-target.ts";
 import type { Contestant } from "../contestant.ts";
 import { timed } from "../ours.ts";
-import type { Case, Workload } from "./workload.ts";
+import type { Case, Setting, Workload } from "./workload.ts";
 
 /** An operation on operands of given shapes. */
 export type Operation = {
@@ -20,6 +21,8 @@ export type Operation = {
   readonly operands: readonly Shape[];
   readonly result: Shape;
   readonly compute: (...operands: Tensor[]) => Tensor;
+  /** Floating-point operations, where rates of them are usually given. */
+  readonly flops?: number;
 };
 
 /** All of them. */
@@ -40,7 +43,8 @@ export const w6: Workload = {
   cases: operations.map((operation): Case => ({
     name: operation.name,
     unit: "call",
-    open: ({ threads }) => open(operation, threads),
+    ...(operation.flops === undefined ? {} : { flops: operation.flops }),
+    open: (setting) => open(operation, setting),
   })),
 };
 
@@ -50,7 +54,8 @@ export function matmul(m: number, k: number, n: number): Operation {
     [m, k],
     [k, n],
   ];
-  return { name: `matmul ${m}x${k}x${n}`, operands, result: [m, n], compute: (a, b) => defined(a).matmul(defined(b)) };
+  const compute = (a?: Tensor, b?: Tensor): Tensor => defined(a).matmul(defined(b));
+  return { name: `matmul ${m}x${k}x${n}`, operands, result: [m, n], compute, flops: 2 * m * k * n };
 }
 
 /** An operation along the last axis. */
@@ -106,12 +111,13 @@ export function traceOperation(operation: Operation): TracedProgram {
   );
 }
 
-async function open(operation: Operation, threads: number): Promise<Contestant> {
+async function open(operation: Operation, { threads, device = "cpu" }: Setting): Promise<Contestant> {
   const traced = traceOperation(operation);
   const folder = await mkdtemp(join(tmpdir(), "kiln-bench-"));
-  await compileTraced(traced, { out: folder, name: "operation" });
-  const program = await Program.load(folder, { threads, seed: 0 });
+  await compileTraced(traced, { out: folder, name: "operation", targets: [deviceTargets[device]] });
+  const program = await Program.load(folder, { threads, device, seed: 0 });
   return timed(
+    program.manifest.entries[0],
     async (steps) => {
       await program.run({ entry: "call", steps });
     },

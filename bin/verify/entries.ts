@@ -1,21 +1,24 @@
 /**
- * Checks an artifact's entries as a whole: each runs once as it was compiled, on random data, and its outputs and the
- * states it leaves are compared with those of the reference interpreter on the traced graph. Weights are as the
+ * Checks an artifact's entries as a whole: each runs once on its own compiled library, on random data, and its outputs
+ * and the states it leaves are compared with those of the reference interpreter on the traced graph. Weights are as the
  * program initialises them, a little disturbed; optimizer slots are positive, as if training had gone on for a while.
  */
-import { indexBounds, type ArtifactProgram, type PlannedArtifact } from "../../compiler/verify.ts";
+import { indexBounds, type ArtifactProgram } from "../../compiler/verify.ts";
 import type { TracedEntry } from "../../compiler/trace/traced.ts";
 import { evaluateHostExpr } from "../../ir/artifact/host-expr.ts";
 import type { Graph, Node } from "../../ir/graph.ts";
 import { interpret, type Environment, type Interpretation } from "../../ir/interpret.ts";
+import type { Draw } from "../../ir/loop/loop.ts";
 import type { Elements } from "../../ir/op.ts";
-import { entryLabel } from "../../ir/program.ts";
-import type { Generator } from "../../ir/random/generator.ts";
+import { entryLabel, type PlannedProgram } from "../../ir/program.ts";
+import { fillBernoulli, fillNormal, fillUniform } from "../../ir/random/draw.ts";
+import { Generator } from "../../ir/random/generator.ts";
 import { at, elementCount, isFloat, type TensorType } from "../../ir/type.ts";
-import type { Program } from "../../runtime/program.ts";
+import type { GpuDevice } from "../../runtime/gpu/device.ts";
+import { Program } from "../../runtime/program.ts";
+import type { DeviceChoice } from "../../runtime/select-target.ts";
 import type { StateTensor } from "../../runtime/state.ts";
 import { newTypedArray, type TypedArray } from "../../runtime/typed-array.ts";
-import { drawSources, type DrawSource } from "./draws.ts";
 import { distance, isBeyond, nudge, nudges, numberAt, type Difference, type NumberArray } from "./compare.ts";
 
 /** What the check of one entry found. */
@@ -38,6 +41,11 @@ export type EntryOptions = {
   readonly random: Generator;
   /** Seconds that the interpreter may take for one entry, about. */
   readonly seconds: number;
+  readonly threads: number;
+  /** Where to run; `auto` if left out. */
+  readonly device?: DeviceChoice;
+  /** A GPU that is open already. */
+  readonly gpu?: GpuDevice;
   readonly onCheck?: (check: EntryCheck) => void;
 };
 
@@ -53,37 +61,41 @@ const datasetRows = 7;
  */
 const allowed = 2e-3;
 
-/** Checks every entry of a loaded program, in order. */
+/** Checks every entry, in order. */
 export async function checkEntries(
-  program: Program,
-  { traced }: ArtifactProgram,
-  planned: PlannedArtifact,
+  folder: string,
+  artifact: ArtifactProgram,
+  planned: PlannedProgram,
   options: EntryOptions,
 ): Promise<EntryCheck[]> {
-  const { kernels, entries } = planned.plan.program;
+  const { threads, device, gpu } = options;
+  const program = await Program.load(folder, {
+    threads,
+    ...(device === undefined ? {} : { device }),
+    ...(gpu === undefined ? {} : { gpu }),
+  });
   const checks: EntryCheck[] = [];
-  for (const entry of traced.entries) {
-    const label = entryLabel(entry);
-    const launches = entries.find((each) => entryLabel(each) === label)?.phases.flat() ?? [];
-    const flops = launches.reduce((sum, { kernel }) => sum + at(kernels, kernel).flops, 0);
-    const seconds = flops / interpreterSpeed;
-    const seed = options.random.nextU32();
-    const draws = drawSources(planned.machine, entry.graph, planned.graphs.get(label), seed);
-    const check =
-      seconds > options.seconds
-        ? leftOut(label, `the reference interpreter would take about ${Math.ceil(seconds)} s`)
-        : draws === undefined
-          ? leftOut(label, "a pass has changed its draws, so that the reference would draw other numbers")
-          : await checkEntry(program, entry, { random: options.random, seed, draws });
-    options.onCheck?.(check);
-    checks.push(check);
+  try {
+    for (const entry of artifact.traced.entries) {
+      const label = entryLabel(entry);
+      const launches = planned.entries.find((each) => entryLabel(each) === label)?.phases.flat() ?? [];
+      const flops = launches.reduce((sum, { kernel }) => sum + at(planned.kernels, kernel).flops, 0);
+      const seconds = flops / interpreterSpeed;
+      const declared = program.manifest.entries.find((each) => entryLabel(each) === label);
+      const counts = declared?.buffers.some(({ role }) => role === "key") === true;
+      const check =
+        seconds > options.seconds
+          ? leftOut(label, `the reference interpreter would take about ${Math.ceil(seconds)} s`)
+          : counts
+            ? leftOut(label, "its random numbers are the target's own")
+            : await checkEntry(program, entry, options.random);
+      options.onCheck?.(check);
+      checks.push(check);
+    }
+  } finally {
+    await program.dispose();
   }
   return checks;
-}
-
-/** The checks of entries that are not run, and why. */
-export function leaveOutEntries({ traced }: ArtifactProgram, why: string): EntryCheck[] {
-  return traced.entries.map((entry) => leftOut(entryLabel(entry), why));
 }
 
 function leftOut(entry: string, why: string): EntryCheck {
@@ -99,12 +111,9 @@ type Contents = {
   readonly environment: () => Environment;
 };
 
-/** Random numbers for checking an entry: of its contents, and those that it draws itself. */
-type EntryRandom = { readonly random: Generator; readonly seed: number; readonly draws: () => DrawSource };
-
-async function checkEntry(program: Program, entry: TracedEntry, numbers: EntryRandom): Promise<EntryCheck> {
-  const { random, seed } = numbers;
-  const contents = prepare(program, entry, numbers);
+async function checkEntry(program: Program, entry: TracedEntry, random: Generator): Promise<EntryCheck> {
+  const seed = random.nextU32();
+  const contents = prepare(program, entry, random, seed);
   const { inputs, datasets, indices } = contents;
   program.seed(seed);
   const feeds = datasets.size > 0 ? { datasets, indices } : {};
@@ -230,7 +239,7 @@ function stableOnes(
 }
 
 /** Sets the program's states and makes all that the entry is called with. */
-function prepare(program: Program, entry: TracedEntry, { random, seed, draws }: EntryRandom): Contents {
+function prepare(program: Program, entry: TracedEntry, random: Generator, seed: number): Contents {
   program.seed(seed);
   program.initialize();
   const weights = disturbed(program.stateDict(), random, (x) => x + 0.05 * (2 * random.nextFloat24() - 1));
@@ -270,13 +279,16 @@ function prepare(program: Program, entry: TracedEntry, { random, seed, draws }: 
     }
   }
   const hosts = { hyper: new Map(program.hyper), counters: new Map(program.counters) };
-  const environment = (): Environment => ({
-    states,
-    inputs: batchValues,
-    feeds: batchValues,
-    hostScalar: (expr) => evaluateHostExpr(expr, hosts),
-    draw: draws(),
-  });
+  const environment = (): Environment => {
+    const generator = Generator.seeded(seed);
+    return {
+      states,
+      inputs: batchValues,
+      feeds: batchValues,
+      hostScalar: (expr) => evaluateHostExpr(expr, hosts),
+      draw: (draw, count) => Float64Array.from(drawn(generator, draw, count)),
+    };
+  };
   return { states, inputs, datasets, indices, environment };
 }
 
@@ -313,4 +325,12 @@ function randomArray({ dtype, shape }: TensorType, bound: number | undefined, ra
 function setNumber(array: TypedArray, index: number, value: number): void {
   if (array instanceof BigInt64Array) array[index] = BigInt(value);
   else array[index] = value;
+}
+
+function drawn(generator: Generator, draw: Draw, count: number): Float32Array {
+  const numbers = new Float32Array(count);
+  if (draw.kind === "uniform") fillUniform(generator, numbers, draw.low, draw.high);
+  else if (draw.kind === "normal") fillNormal(generator, numbers, draw.mean, draw.std);
+  else fillBernoulli(generator, numbers, draw.p);
+  return numbers;
 }

@@ -1,16 +1,16 @@
 /**
- * Memory for checking one kernel: for each of its buffers what the device gets and, behind the same first contents, what
- * the interpreter gets. Buffers lie where the kernel's launch has them, so that two that share memory on the device share
- * it here too. Contents are random: floats in [-1, 1), integers 0 to 3 (so that they are valid as indices nearly
+ * Memory for checking one kernel: for each of its buffers what native code gets and, behind the same first contents, what
+ * the interpreter gets. Contents are random: floats in [-1, 1), integers 0 to 3 (so that they are valid as indices nearly
  * everywhere), bools 0 and 1. What a kernel only writes starts as a mark that no kernel writes.
  */
 import { invariant } from "../../ir/diagnostic/diagnostic.ts";
 import type { LoopArray } from "../../ir/loop/interpret.ts";
-import { unboundedSize, type BufferParam } from "../../ir/loop/loop.ts";
-import type { PlannedBuffer } from "../../ir/program.ts";
+import { unboundedSize, type BufferParam, type Kernel } from "../../ir/loop/loop.ts";
+import type { PlannedBuffer, PlannedProgram } from "../../ir/program.ts";
 import { Generator } from "../../ir/random/generator.ts";
-import { at, dtypeBytes, elementCount, isFloat, type DType } from "../../ir/type.ts";
-import type { RunnableKernel } from "./runner.ts";
+import { at, dtypeBytes, elementCount, isFloat, type DType, type Shape } from "../../ir/type.ts";
+import { allocateWords } from "../../runtime/memory.ts";
+import type { NativeAddon } from "../../runtime/native.ts";
 
 /** Rows that a data set's field gets; integers in buffers are smaller. */
 const datasetRows = 4;
@@ -18,93 +18,72 @@ const datasetRows = 4;
 /** Random numbers repeat after this many elements, a prime so that rows differ. */
 const period = 65521;
 
+/** What a kernel's buffer is at a launch of it. */
+export type BufferUse = Pick<PlannedBuffer, "role" | "shape">;
+
 /** One buffer of a kernel. */
 export type KernelBuffer = {
   readonly param: BufferParam;
   readonly role: PlannedBuffer["role"];
-  /** What the device is given. */
+  /** What native code is given. */
   readonly native: LoopArray;
-  /** What the interpreter is given; the same memory if the kernel writes nowhere near. */
+  /** What the interpreter is given; the same memory if the kernel only reads. */
   readonly reference: LoopArray;
-  /** What both held first; `undefined` if the kernel writes nowhere near. */
+  /** What both held first; `undefined` if the kernel only reads. */
   readonly first: LoopArray | undefined;
 };
 
-/** The memory of a kernel. */
-export type KernelMemory = {
-  readonly buffers: readonly KernelBuffer[];
-  /** What the device is given, region by region. */
-  readonly regions: readonly ArrayBuffer[];
-};
+/** For each kernel, what its buffers are at its first launch. */
+export function bufferUses(program: PlannedProgram): Map<number, readonly BufferUse[]> {
+  const uses = new Map<number, readonly BufferUse[]>();
+  for (const { buffers, phases } of program.entries)
+    for (const { kernel, args } of phases.flat())
+      if (!uses.has(kernel))
+        uses.set(
+          kernel,
+          args.map(({ buffer }) => at(buffers, buffer)),
+        );
+  return uses;
+}
 
-/** Options of `kernelMemory`. */
-export type MemoryOptions = {
-  /** Gives zeroed memory that the device can be given. */
-  readonly allocate: (bytes: number) => ArrayBuffer;
+/** Memory with random contents. `positive`: floats in (0, 1) instead, for kernels that take roots or logarithms. */
+export function kernelMemory(
+  addon: NativeAddon,
+  kernel: Kernel,
+  uses: readonly BufferUse[],
+  { random, positive }: { readonly random: Generator; readonly positive: boolean },
+): KernelBuffer[] {
+  return kernel.buffers.map((param, i): KernelBuffer => {
+    const { role, shape } = at(uses, i);
+    const size = sizeOf(param, shape);
+    const native = allocated(addon, param.dtype, size);
+    fillBuffer(native, { param, role, random, positive });
+    if (param.access === "read") return { param, role, native, reference: native, first: undefined };
+    return { param, role, native, reference: native.slice(), first: native.slice() };
+  });
+}
+
+/** Elements of a kernel's buffer; `shape` is that of the buffer of the entry which it is, or is a part of. */
+export function sizeOf(param: BufferParam, shape: Shape): number {
+  return param.size === unboundedSize ? datasetRows * elementCount(shape.slice(1)) : param.size;
+}
+
+/** How a buffer is filled. */
+type Filling = {
+  readonly param: BufferParam;
+  readonly role: PlannedBuffer["role"];
   readonly random: Generator;
-  /** Floats in (0, 1) instead, for kernels that take roots or logarithms. */
   readonly positive: boolean;
 };
 
-/** Memory with random contents. */
-export function kernelMemory({ kernel, places, regions }: RunnableKernel, options: MemoryOptions): KernelMemory {
-  const { allocate, random, positive } = options;
-  const sizes = kernel.buffers.map((param, i) => elementsOf(param, at(places, i).shape));
-  const given = regions.map((least, region) => allocate(regionBytes(least, region, { kernel, places, sizes })));
-  const native = kernel.buffers.map(({ dtype }, i) => {
-    const { region, offset } = at(places, i);
-    return loopArrayOn(at(given, region), offset, dtype, at(sizes, i));
-  });
-  // What is only written goes first: where it shares memory with what is read, that is what lies there.
-  for (const reads of [false, true]) {
-    kernel.buffers.forEach(({ dtype, access }, i) => {
-      if ((access !== "write") !== reads) return;
-      fill(at(native, i), { role: at(places, i).role, dtype, isMarked: access === "write" }, { random, positive });
-    });
-  }
-  const written = new Set(kernel.buffers.flatMap(({ access }, i) => (access === "read" ? [] : [at(places, i).region])));
-  const copies = (): readonly ArrayBuffer[] =>
-    given.map((bytes, region) => (written.has(region) ? bytes.slice(0) : bytes));
-  const [references, firsts] = [copies(), copies()];
-  const buffers = kernel.buffers.map((param, i): KernelBuffer => {
-    const { role, region, offset } = at(places, i);
-    const view = (of: readonly ArrayBuffer[]): LoopArray =>
-      loopArrayOn(at(of, region), offset, param.dtype, at(sizes, i));
-    const first = written.has(region) ? view(firsts) : undefined;
-    return { param, role, native: at(native, i), reference: view(references), first };
-  });
-  return { buffers, regions: given };
-}
-
-function elementsOf({ size }: BufferParam, shape: readonly number[]): number {
-  return size === unboundedSize ? datasetRows * elementCount(shape.slice(1)) : size;
-}
-
-type Sized = Pick<RunnableKernel, "kernel" | "places"> & { readonly sizes: readonly number[] };
-
-function regionBytes(least: number, region: number, { kernel, places, sizes }: Sized): number {
-  const ends = kernel.buffers.map(({ dtype }, i) => {
-    const place = at(places, i);
-    return place.region === region ? place.offset + at(sizes, i) * dtypeBytes[dtype] : 0;
-  });
-  return Math.max(least, ...ends);
-}
-
-type Filling = { readonly role: PlannedBuffer["role"]; readonly dtype: DType; readonly isMarked: boolean };
-
-/** First contents, as the head of this file says. */
-function fill(
-  array: LoopArray,
-  { role, dtype, isMarked }: Filling,
-  { random, positive }: Pick<MemoryOptions, "random" | "positive">,
-): void {
+/** Gives a buffer its first contents. */
+export function fillBuffer(array: LoopArray, { param, role, random, positive }: Filling): void {
   if (role === "generator") seed(array, random);
-  else if (role === "key") randomWords(array, random);
   else if (role === "status")
     array.fill(0 as never); // zero of either number type
-  else if (isMarked)
+  else if (param.access === "write")
     array.fill(mark(array) as never); // likewise
-  else fillRandom(array, dtype, random, positive);
+  else fillRandom(array, param.dtype, random, positive);
 }
 
 /** What stands where nothing was written. */
@@ -133,13 +112,13 @@ function seed(array: LoopArray, random: Generator): void {
   array.set(state);
 }
 
-function randomWords(array: LoopArray, random: Generator): void {
-  invariant(array instanceof Int32Array, "a key is words");
-  for (let i = 0; i < array.length; i++) array[i] = random.nextU32() | 0;
+/** An array in memory that native code may read a little past. */
+function allocated(addon: NativeAddon, dtype: DType, size: number): LoopArray {
+  return arrayOn(dtype, allocateWords(addon, size * dtypeBytes[dtype]).buffer, 0, size);
 }
 
-/** `size` elements of a region from a byte on. */
-function loopArrayOn(buffer: ArrayBuffer, offset: number, dtype: DType, size: number): LoopArray {
+/** `size` elements from byte `offset` of a buffer on, as the interpreter takes them. */
+export function arrayOn(dtype: DType, buffer: ArrayBufferLike, offset: number, size: number): LoopArray {
   switch (dtype) {
     case "f32":
       return new Float32Array(buffer, offset, size);

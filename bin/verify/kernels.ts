@@ -1,24 +1,23 @@
 /**
- * Checks an artifact's kernels one by one: a device and the loop-IR interpreter run them on the same random buffers, at
- * the sizes that the artifact has, and every element that the interpreter wrote is compared. Where a kernel has too many
- * tasks for the interpreter, a sample spread over all of them is run; the device always runs all.
+ * Checks an artifact's kernels one by one: native code and the loop-IR interpreter run on the same random buffers, at the
+ * sizes that the artifact has, and every element that the interpreter wrote is compared. Where a kernel has too many
+ * tasks for the interpreter, a sample spread over all of them is run; native code always runs all.
  */
-import { InternalError } from "../../ir/diagnostic/diagnostic.ts";
+import type { KernelLibrary } from "../../compiler/verify.ts";
+import { DiagnosticError } from "../../ir/diagnostic/diagnostic.ts";
 import { interpretKernel, type InterpretOptions, type LoopArray } from "../../ir/loop/interpret.ts";
 import type { Draw, Kernel } from "../../ir/loop/loop.ts";
 import { fillDraw } from "../../ir/random/draw.ts";
 import { Generator } from "../../ir/random/generator.ts";
 import { at, isFloat } from "../../ir/type.ts";
+import { callNative, type NativeAddon, type NativeProgram } from "../../runtime/native.ts";
 import { distance, isBeyond, nudge, nudges, numberAt, tolerance, type Difference } from "./compare.ts";
 import { chooseCuts, shorten, type Cut, type Side } from "./shorten.ts";
-import { kernelMemory, type KernelBuffer } from "./kernel-memory.ts";
-import type { KernelRunner, RunnableKernel } from "./runner.ts";
+import { bufferUses, kernelMemory, type KernelBuffer } from "./kernel-memory.ts";
 
 /** What the check of one kernel found. */
 export type KernelCheck = {
   readonly kernel: string;
-  /** File of the artifact that holds its text, where the text has been read from it. */
-  readonly file?: string;
   /** What it computes. */
   readonly doc: string;
   readonly tasks: number;
@@ -46,6 +45,7 @@ export type KernelOptions = {
   readonly random: Generator;
   /** Milliseconds that the interpreter may spend on a kernel, about. */
   readonly milliseconds: number;
+  readonly threads: number;
   /** Told of each result as it is there. */
   readonly onCheck?: (check: KernelCheck) => void;
 };
@@ -66,36 +66,45 @@ const patience = 4;
 const samplePlaces = 8;
 
 /** Checks every kernel, in order; all of them, whether or not one differs. */
-export async function checkKernels(runner: KernelRunner, options: KernelOptions): Promise<KernelCheck[]> {
-  const checks: KernelCheck[] = [];
-  for (const [index, runnable] of runner.kernels.entries()) {
-    const check = await checkKernel({ runner, index, runnable, options });
-    options.onCheck?.(check);
-    checks.push(check);
+export function checkKernels(addon: NativeAddon, built: KernelLibrary, options: KernelOptions): KernelCheck[] {
+  const native = callNative(() => new addon.NativeProgram(built.library));
+  try {
+    const places = new Map(native.entries.map(({ name }, place) => [name, place]));
+    const uses = bufferUses(built.program);
+    const checks: KernelCheck[] = [];
+    built.kernels.forEach((kernel, index) => {
+      const place = places.get(kernel.name);
+      const used = uses.get(index);
+      if (place === undefined || used === undefined) return;
+      const run = (buffers: readonly KernelBuffer[]): void => runNative(native, place, options.threads, buffers);
+      const memory = (positive: boolean): KernelBuffer[] =>
+        kernelMemory(addon, kernel, used, { random: options.random, positive });
+      const check = checkKernel(kernel, { memory, run, options });
+      options.onCheck?.(check);
+      checks.push(check);
+    });
+    return checks;
+  } finally {
+    native.close();
   }
-  return checks;
 }
 
-type KernelContext = {
-  readonly runner: KernelRunner;
-  readonly index: number;
-  readonly runnable: RunnableKernel;
-  readonly options: KernelOptions;
+/** How one kernel is run. */
+export type KernelContext = {
+  /** Fresh memory with random contents, as `kernelMemory` fills it. */
+  readonly memory: (positive: boolean) => readonly KernelBuffer[];
+  /** Runs the kernel on the `native` arrays of such memory. */
+  readonly run: (buffers: readonly KernelBuffer[]) => void;
+  readonly options: Pick<KernelOptions, "random" | "milliseconds">;
 };
 
 /** Runs a kernel on plain random numbers and, should any result be NaN, once more on positive ones. */
-async function checkKernel(context: KernelContext): Promise<KernelCheck> {
-  const { kernel, file } = context.runnable;
-  const about = {
-    kernel: kernel.name,
-    doc: kernel.doc,
-    tasks: kernel.tasks,
-    ...(file === undefined ? {} : { file }),
-  };
+export function checkKernel(kernel: Kernel, context: KernelContext): KernelCheck {
+  const about = { kernel: kernel.name, doc: kernel.doc, tasks: kernel.tasks };
   try {
-    const plain = await trial(context, false);
+    const plain = trial(kernel, context, false);
     const second =
-      plain.undefinedResults > 0 && plain.difference === undefined ? await trial(context, true) : undefined;
+      plain.undefinedResults > 0 && plain.difference === undefined ? trial(kernel, context, true) : undefined;
     const difference = plain.difference ?? second?.difference;
     return {
       ...about,
@@ -108,8 +117,7 @@ async function checkKernel(context: KernelContext): Promise<KernelCheck> {
       ...(difference === undefined ? {} : { difference }),
     };
   } catch (error) {
-    // A device that fails is no fault of a kernel's.
-    if (!(error instanceof InternalError)) throw error;
+    if (!(error instanceof DiagnosticError)) throw error;
     const fault = error.diagnostic.what;
     return { ...about, checkedTasks: 0, wholeTasks: true, elements: 0, worstError: 0, unstable: 0, ok: false, fault };
   }
@@ -125,16 +133,14 @@ type Trial = {
   readonly difference: Difference | undefined;
 };
 
-async function trial({ runner, index, runnable, options }: KernelContext, positive: boolean): Promise<Trial> {
-  const { kernel } = runnable;
-  const allocate = (bytes: number): ArrayBuffer => runner.allocate(bytes);
-  const { buffers, regions } = kernelMemory(runnable, { allocate, random: options.random, positive });
+function trial(kernel: Kernel, { memory, run, options }: KernelContext, positive: boolean): Trial {
+  const buffers = memory(positive);
   const parts = interpretSample(kernel, buffers, options.milliseconds);
   const tasks = parts.reduce((sum, { begin, end }) => sum + end - begin, 0);
-  await runner.run(index, regions);
+  run(buffers);
   const whole = parts.every((part) => part.kernel.body === kernel.body);
   const all = whole && tasks === kernel.tasks;
-  const written = buffers.filter(({ param, role }) => param.access !== "read" && role !== "status");
+  const written = buffers.filter(({ first, role }) => first !== undefined && role !== "status");
   const terms =
     kernel.flops /
     Math.max(
@@ -145,6 +151,13 @@ async function trial({ runner, index, runnable, options }: KernelContext, positi
   if (found.differences.length === 0) return { ...found, tasks, whole, unstable: 0, difference: undefined };
   const stable = stableOnes({ buffers, parts, random: options.random }, found.differences);
   return { ...found, tasks, whole, unstable: found.differences.length - stable.length, difference: stable[0] };
+}
+
+function runNative(native: NativeProgram, place: number, threads: number, buffers: readonly KernelBuffer[]): void {
+  const views = buffers.map((buffer) => buffer.native);
+  const strides = views.map(() => 0);
+  const bytes = views.map((view) => view.byteLength);
+  callNative(() => native.runSync(place, 1, threads, views, strides, bytes));
 }
 
 /** Interprets all tasks if there is time for them, else the first, the last, and some between; tells which. */

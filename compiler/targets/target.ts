@@ -9,10 +9,33 @@ import type { ArtifactFiles } from "../artifact.ts";
 import type { Plan } from "../memory/plan.ts";
 import type { TracedProgram } from "../trace/traced.ts";
 
+/** The kinds of randomness of a step's draws, such as dropout's. */
+export const randomSources = ["torch", "counter"] as const;
+
+/**
+ * One of them. `torch`: the numbers that PyTorch draws, one after another (GPUs are given them by the host); `counter`: a
+ * function of the generator's state, the use and the element, which every thread computes for itself. Initial weights and
+ * the order of samples are PyTorch's either way.
+ */
+export type RandomSource = (typeof randomSources)[number];
+
+/** How precisely products of float32 are computed. */
+export const precisions = ["f32", "tf32", "bf16"] as const;
+
+/**
+ * One of them. `f32`: as float32, PyTorch's default; `tf32` and `bf16`: on tensor cores, operands rounded to 10 or 7 bits
+ * behind the point and sums in float32, where a target has them (CUDA). Weights and everything else stay float32.
+ */
+export type Precision = (typeof precisions)[number];
+
 /** Options of a compilation that targets look at. */
 export type TargetOptions = {
   /** CPU level to compile for: `native` (this machine), or what the C compiler's `-march` takes. Default: `native`. */
   readonly march?: string;
+  /** Where random numbers of a step come from; what suits each target if left out. */
+  readonly random?: RandomSource;
+  /** How precisely products are computed; `f32` if left out. */
+  readonly precision?: Precision;
 };
 
 /** A plan for a target's machine, and the program it was made from. */
@@ -30,6 +53,11 @@ export type BuiltTarget = {
 
 /** Measures a stage of a build under a name. */
 export type Timed = <T>(stage: string, run: () => T | Promise<T>) => Promise<T>;
+
+/** The machine of a GPU that draws as it is told to; by `counter` if it is told nothing. */
+export function drawingGpu(machine: Machine, { random = "counter" }: TargetOptions): Machine {
+  return { ...machine, random: random === "torch" ? "host" : "counter" };
+}
 
 /** A target. */
 export type Target = {

@@ -41,4 +41,8 @@ export default defineTraining({
   evalStep({ model }, [images, labels]) {
     return { correct: model.forward(images).argmax(1).eq(labels).sum() };
   },
+  predictStep({ model }, [images]) {
+    const logits = model.forward(images);
+    return { digit: logits.argmax(1), probabilities: logits.softmax(1) };
+  },
 });

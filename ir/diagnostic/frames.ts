@@ -1,6 +1,7 @@
-/** The frames of a JavaScript error that was caught: where in which file it was thrown, and by what calls. */
-import { isAbsolute } from "node:path";
-import { fileURLToPath } from "node:url";
+/**
+ * The frames of a JavaScript error that was caught: where in which file it was thrown, and by what calls. Imports nothing of
+ * Node's, since browsers use what imports it.
+ */
 import type { SourceLocation } from "./diagnostic.ts";
 
 /**
@@ -15,8 +16,14 @@ export function framesOf(error: unknown, until: string = ""): SourceLocation[] {
     const match = /^\s+at (?:.*\()?((?:file:\/\/|\/|[A-Za-z]:\\).*?):(\d+):(\d+)\)?$/.exec(line);
     if (match === null) continue;
     const [, name = "", row, column] = match;
-    const file = name.startsWith("file:") ? fileURLToPath(name) : name;
-    if (isAbsolute(file)) found.push({ file, line: Number(row), column: Number(column) });
+    const file = name.startsWith("file:") ? pathOf(name) : name;
+    found.push({ file, line: Number(row), column: Number(column) });
   }
   return found;
+}
+
+/** The path that a URL of a file names; on Windows it begins with a drive. */
+function pathOf(url: string): string {
+  const path = decodeURIComponent(new URL(url).pathname);
+  return /^\/[A-Za-z]:\//.test(path) ? path.slice(1).replaceAll("/", "\\") : path;
 }

@@ -2220,15 +2220,6 @@ export function noNvrtc(): Diagnostic {
   });
 }
 
-/** An artifact's graphs give other kernels than it holds. */
-export function otherPlan(name: string, target: string, difference: string): Diagnostic {
-  return user("K6063", `\`${printable(name)}\`: its kernels for ${target} are not those that its graphs give`, {
-    expected: "an artifact that this version of Kiln compiled",
-    got: printable(difference),
-    hint: "Compile the model again with `kiln compile`, then verify it.",
-  });
-}
-
 /** The place for an artifact holds something else. */
 export function outputTaken(folder: string, got: string): Diagnostic {
   return user("K1607", `cannot write the artifact to ${printable(folder)}: there is something else`, {
@@ -2275,5 +2266,68 @@ export function webGpuNoAdapter(): Diagnostic {
     expected: "a GPU with a current driver",
     got: "no adapter",
     hint: "Switch hardware acceleration on in the browser's settings, and update the GPU's driver.",
+  });
+}
+
+/** The page's program is not in this package. */
+export function pageNotBuilt(file: string): Diagnostic {
+  return target("K5510", "the program of exported pages has not been built", {
+    expected: `${printable(file)} in this package`,
+    got: "no such file",
+    hint: "Run `npm run build` in Kiln's own folder; an installed package has it.",
+  });
+}
+
+/** An artifact without what a browser runs cannot become a page. */
+export function pageNeedsWgsl(targets: readonly string[]): Diagnostic {
+  return target("K5511", "the artifact was not compiled for browsers", {
+    expected: "a target wgsl",
+    got: targets.map(printable).join(", "),
+    hint: "Compile the model again with --target c,wgsl.",
+  });
+}
+
+/** A page would be written over something else. */
+export function pageFolderTaken(folder: string, found: string): Diagnostic {
+  return user("K5512", `${printable(folder)} holds something else than an exported page`, {
+    expected: "a new or an empty folder, or one that `kiln export` wrote",
+    got: printable(found),
+    hint: "Name another folder, or empty this one.",
+  });
+}
+
+/** A page holds its data as whole arrays, which a loader does not have. */
+export function pageDataNotResident(loader: string, got: string): Diagnostic {
+  return user("K5513", `the data of \`${printable(loader)}\` cannot be put into a page`, {
+    expected: "a data set held as arrays: TensorDataset, mnist, fashionMnist, or parts and choices of them",
+    got: printable(got),
+    hint: "Read the samples into a TensorDataset in data(), and leave out `collate`.",
+  });
+}
+
+/** A page can visit its data only in an order that it can draw itself. */
+export function pageSamplerUnknown(loader: string, sampler: string): Diagnostic {
+  return user("K5514", `the order of \`${printable(loader)}\` cannot be drawn in a page`, {
+    expected: "`shuffle`, or a sampler of kilnjs/data",
+    got: printable(sampler),
+    hint: "Pages run no code of the model file: use a RandomSampler, SubsetRandomSampler or WeightedRandomSampler.",
+  });
+}
+
+/** A file of a page cannot be fetched. */
+export function pageFileMissing(file: string, reason: string): Diagnostic {
+  return user("K5515", `cannot load ${printable(file)}, which belongs to this page`, {
+    expected: "the file beside the page",
+    got: printable(reason),
+    hint: "Open the page through a web server (for example `npx serve`), or export it with --single-file.",
+  });
+}
+
+/** A file of a page is damaged. */
+export function pageFileDamaged(file: string, expected: string, got: string): Diagnostic {
+  return user("K5516", `${printable(file)} of this page is damaged`, {
+    expected: printable(expected),
+    got: printable(got),
+    hint: "Export the page again, and copy all of its files.",
   });
 }

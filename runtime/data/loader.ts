@@ -31,7 +31,7 @@ import {
 import { probe, type Probe } from "./probe.ts";
 import { gatherRows, residentOf, type Resident, type ResidentField } from "./resident.ts";
 import { resolveSampling, type Sampling, type SamplingOptions } from "./sampling.ts";
-import { checkOrder } from "./sampler.ts";
+import { checkOrder, type Sampler } from "./sampler.ts";
 import { streamSource } from "./stream.ts";
 
 /** Options of a `DataLoader`. */
@@ -74,6 +74,11 @@ export class DataLoader implements Iterable<Batch>, AsyncIterable<Batch> {
   /** Number of samples in a batch; the last one may be smaller. */
   get batchSize(): number {
     return this.#sampling.batchSize();
+  }
+
+  /** What gives the order of the samples; `undefined` where the user's own batches or a stream do. */
+  get sampler(): Sampler | undefined {
+    return this.#sampling.sampler;
   }
 
   /** Whether a smaller last batch is left out. */

@@ -39,6 +39,8 @@ type Made = Pick<Plan, "order" | "ends">;
 export type Sampling = {
   /** What errors call it. */
   readonly name: string;
+  /** What gives the order, unless the user's own batches or a stream do. */
+  readonly sampler?: Sampler;
   readonly dropLast: boolean;
   /** Whether the same generator states give the same order again. */
   readonly repeatable: boolean;
@@ -123,6 +125,7 @@ function orderSampling(sampler: Sampler, batchSize: number, dropLast: boolean): 
   const samples = (): number => lengthOf(sampler, sampler.constructor.name);
   return {
     name: sampler.constructor.name,
+    sampler,
     dropLast,
     repeatable: isOrderSampler(sampler),
     generators: isOrderSampler(sampler) ? [sampler.generator] : [],

@@ -258,7 +258,7 @@ function free({ buffers, sequences }: Prepared): void {
   buffers.free();
 }
 
-/** The text of a target's kernels, each file read once. */
+/** The text of a target's kernels, as a device loads it; each file is read once. */
 export async function readKernels(target: GpuTarget, read: GpuProgramParts["read"]): Promise<GpuProgramText> {
   const files = [...new Set(target.kernels.map(({ file }) => file))];
   const decode = async (file: string): Promise<string> => new TextDecoder().decode(await read(file));

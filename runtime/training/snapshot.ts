@@ -4,7 +4,7 @@
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import type { Tensorlike } from "../data/tensorlike.ts";
-import type { StoredTensor } from "../safetensors.ts";
+import type { StoredTensor } from "../safetensors-bytes.ts";
 import { bytesOf, typedArray } from "../typed-array.ts";
 import type { TrainedProgram } from "./trained-program.ts";
 

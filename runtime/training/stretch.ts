@@ -3,22 +3,21 @@
  * progress bar and a checkpoint that is due do not wait. The split changes no result.
  */
 
-/** Longest run of steps, in milliseconds. */
-const longest = 250;
-
 /** Learns what a step takes. */
 export class Stretch {
   readonly #now: () => number;
+  readonly #longest: number;
   #step: number | undefined;
 
-  /** `now`: a monotonic clock in milliseconds. */
-  constructor(now: () => number = () => performance.now()) {
+  /** `now`: a monotonic clock in milliseconds; `longest`: the longest run of steps, in the same. */
+  constructor(now: () => number = () => performance.now(), longest: number = 250) {
     this.#now = now;
+    this.#longest = longest;
   }
 
   /** The number of steps to run next, at most `wanted`. */
   limit(wanted: number): number {
-    const affordable = this.#step === undefined ? 4 : Math.floor(longest / Math.max(this.#step, 1e-3));
+    const affordable = this.#step === undefined ? 4 : Math.floor(this.#longest / Math.max(this.#step, 1e-3));
     return Math.max(1, Math.min(wanted, affordable));
   }
 

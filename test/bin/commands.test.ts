@@ -2,7 +2,7 @@
 import { existsSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert } from "chai";
-import { encodeSafetensors } from "../../runtime/safetensors.ts";
+import { encodeSafetensors } from "../../runtime/safetensors-bytes.ts";
 import { digitsProject, idx, kiln, runNode, type Outcome } from "./kiln.ts";
 
 describe("compile, train, eval, predict, inspect", () => {

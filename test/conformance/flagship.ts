@@ -3,20 +3,15 @@
  * PyTorch's order of draws, and judged by the rules of the reference data's README.
  */
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, existsSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { compileTraced } from "../../compiler/compile.ts";
-import { traceTraining } from "../../compiler/trace/training.ts";
-import { describeLoader } from "../../ir/data/describe.ts";
 import { defaultGenerator } from "../../ir/random/default.ts";
 import { at } from "../../ir/type.ts";
-import { DataLoader, fashionMnist, mnist, randomSplit, transforms, type Dataset } from "../../runtime/data/index.ts";
 import type { Tensorlike } from "../../runtime/data/tensorlike.ts";
-import { Program } from "../../runtime/program.ts";
+import type { DataLoader } from "../../runtime/data/index.ts";
+import type { Program } from "../../runtime/program.ts";
 import { createSchedulers } from "../../runtime/schedulers.ts";
 import { evaluateLoader } from "../../runtime/training/evaluate.ts";
-import { Feed } from "../../runtime/training/feed.ts";
 import {
   centre,
   centres,
@@ -28,8 +23,9 @@ import {
   type Flagship,
   type TrainingRecord,
 } from "./flagship-judge.ts";
+import { evaluateAside, loaders, openPlace, trainPass, withProgram, type Given } from "./flagship-program.ts";
 import type { FamilyOptions } from "./ops.ts";
-import { Cnn, definitionOf, Mlp, parseTraining, type ProgramParts } from "./ports/programs.ts";
+import { Cnn, Mlp, parseTraining, type ProgramParts } from "./ports/programs.ts";
 import { ended, judged, Unsupported, type CaseResult, type FamilyResult } from "./report.ts";
 import { TensorFile, type Mismatch } from "./tensors.ts";
 
@@ -43,119 +39,38 @@ export async function runFlagship(folder: string, { target, filter, data }: Fami
     .map((file) => file.slice(0, -".json".length))
     .filter((name) => name.includes(filter));
   const cases: CaseResult[] = [];
-  for (const id of names.toSorted()) {
-    const test = JSON.parse(readFileSync(join(folder, `${id}.json`), "utf8")) as Flagship; // by format
-    const group = test.program ?? test.model ?? "data";
-    // Runs of the reference itself, kept for information, have no program of their own to be repeated.
-    if (test.program === undefined && test.model === undefined) continue;
-    try {
-      if (target !== "c") throw new Unsupported("whole programs run on the C target only");
-      const file = new TensorFile(join(folder, `${id}.safetensors`));
-      const log = existsSync(join(folder, `${id}.log`)) ? readFileSync(join(folder, `${id}.log`), "utf8") : undefined;
-      cases.push(judged({ id, group }, await runProgram(test, file, log, data)));
-    } catch (error) {
-      cases.push(ended({ id, group }, error));
+  const place = target === "reference" ? undefined : await openPlace(target);
+  try {
+    for (const id of names.toSorted()) {
+      const test = JSON.parse(readFileSync(join(folder, `${id}.json`), "utf8")) as Flagship; // by format
+      const group = test.program ?? test.model ?? "data";
+      // Runs of the reference itself, kept for information, have no program of their own to be repeated.
+      if (test.program === undefined && test.model === undefined) continue;
+      try {
+        if (place === undefined) throw new Unsupported("whole programs run on targets that compile");
+        if ((test.epochs ?? 1) > place.mostEpochs) throw new Unsupported(`${test.epochs} epochs under emulation`);
+        const file = new TensorFile(join(folder, `${id}.safetensors`));
+        const log = existsSync(join(folder, `${id}.log`)) ? readFileSync(join(folder, `${id}.log`), "utf8") : undefined;
+        cases.push(judged({ id, group }, await runProgram(test, { file, log, folders: data, place })));
+      } catch (error) {
+        cases.push(ended({ id, group }, error));
+      }
     }
+  } finally {
+    await place?.close();
   }
   return { family: "flagship", cases };
 }
 
-function runProgram(
-  test: Flagship,
-  file: TensorFile,
-  log: string | undefined,
-  data: ReadonlyMap<string, string>,
-): Promise<(Mismatch | undefined)[]> {
-  if (test.checkpoints !== undefined) return runResumed(test, file, data);
-  if (test.model?.startsWith("CNN") === true) return runCnn(test, file, log, data);
+function runProgram(test: Flagship, given: Given): Promise<(Mismatch | undefined)[]> {
+  if (test.checkpoints !== undefined) return runResumed(test, given);
+  if (test.model?.startsWith("CNN") === true) return runCnn(test, given);
   if (test.program === "base" || test.program === "split" || test.program === "remedies")
-    return runTutorial(test, file, log, data);
+    return runTutorial(test, given);
   return Promise.reject(new Unsupported(`no port of ${test.program ?? test.model}`));
 }
 
-function dataset(test: Flagship, split: "train" | "test", folders: ReadonlyMap<string, string>): Dataset {
-  const root = folders.get(test.data);
-  const options = { split, transform: transforms.toTensor(), ...(root === undefined ? {} : { root }) };
-  if (test.data === "mnist" || root !== undefined) return mnist(options);
-  if (test.data === "fashion_mnist" || test.data === "fashionMnist") return fashionMnist(options);
-  throw new Unsupported(`the data set ${test.data}: name its folder with --data ${test.data}=DIR`);
-}
-
-/** Loaders as the program makes them. */
-function loaders(test: Flagship, folders: ReadonlyMap<string, string>): Record<string, DataLoader> {
-  const batchSize = test.batch_size;
-  const whole = dataset(test, "train", folders);
-  const test_ = new DataLoader(dataset(test, "test", folders), { batchSize });
-  if (test.program !== "split") return { train: new DataLoader(whole, { batchSize, shuffle: true }), test: test_ };
-  const lengths = [test.order?.[0]?.count ?? 0, test.validation?.[0]?.total ?? 0];
-  const [train, validation] = randomSplit(whole, lengths);
-  if (train === undefined || validation === undefined) throw new Error("two parts of the data set");
-  return {
-    train: new DataLoader(train, { batchSize, shuffle: true }),
-    validation: new DataLoader(validation, { batchSize }),
-    test: test_,
-  };
-}
-
-/** Compiles a program and loads it; gives it to `body`, and cleans up. */
-async function withProgram<T>(parts: ProgramParts, body: (program: Program) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), "kiln-flagship-"));
-  try {
-    const described = Object.entries(parts.data()).map(([name, loader]) => [name, describeLoader(loader)] as const);
-    const traced = traceTraining(definitionOf(parts), Object.fromEntries(described));
-    await compileTraced(traced, { out: join(folder, "program"), name: "flagship" });
-    const program = await Program.load(join(folder, "program"));
-    try {
-      return await body(program);
-    } finally {
-      await program.dispose();
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** Losses of one pass of training, and the row numbers it took; ends after `most` steps. */
-async function trainPass(
-  program: Program,
-  loader: DataLoader,
-  most: number = Infinity,
-  afterSteps?: (done: number) => void,
-  pause?: number,
-): Promise<{ readonly losses: number[]; readonly order: number[] }> {
-  const pass = new Feed(program, "train", "train", loader).begin();
-  const losses: number[] = [];
-  const order: number[] = [];
-  for (;;) {
-    const limit = Math.min(
-      most - losses.length,
-      pause === undefined || losses.length >= pause ? Infinity : pause - losses.length,
-    );
-    const call = limit > 0 ? await pass.next(limit) : undefined;
-    if (call === undefined) break;
-    const result = await program.run(call);
-    losses.push(...Array.from(result.outputs["loss"] ?? [], Number));
-    order.push(...(call.indices ?? []));
-    afterSteps?.(losses.length);
-  }
-  await pass.close();
-  return { losses, order };
-}
-
-/** Evaluates without taking a number from the generator, as the reference counts right answers after each epoch. */
-async function evaluateAside(program: Program, loader: DataLoader): Promise<number> {
-  const saved = defaultGenerator.save();
-  const { results } = await evaluateLoader(program, "test", loader);
-  defaultGenerator.restore(saved);
-  return results["correct"] ?? Number.NaN;
-}
-
-async function runTutorial(
-  test: Flagship,
-  file: TensorFile,
-  log: string | undefined,
-  folders: ReadonlyMap<string, string>,
-): Promise<(Mismatch | undefined)[]> {
+async function runTutorial(test: Flagship, { file, log, folders, place }: Given): Promise<(Mismatch | undefined)[]> {
   const epochs = test.epochs ?? 1;
   const training = parseTraining(test.optimizer);
   const parts: ProgramParts = {
@@ -166,7 +81,7 @@ async function runTutorial(
     isLogarithmic: false,
     training,
   };
-  return withProgram(parts, async (program) => {
+  return withProgram(place, parts, async (program) => {
     program.seed(test.seed);
     const { train, validation, test: held } = parts.data();
     if (train === undefined || held === undefined) throw new Error("a loader is missing");
@@ -247,11 +162,7 @@ function dropoutOf({ model_source: source = "" }: Flagship): number {
 }
 
 /** Trains on from given weights and optimizer state. */
-async function runResumed(
-  test: Flagship,
-  file: TensorFile,
-  folders: ReadonlyMap<string, string>,
-): Promise<(Mismatch | undefined)[]> {
+async function runResumed(test: Flagship, { file, folders, place }: Given): Promise<(Mismatch | undefined)[]> {
   const sizes = [...(test.model ?? "").matchAll(/\d+/g)].map(([text]) => Number(text));
   const [inputs = 0, hidden = 0, classes = 0] = sizes;
   const parts: ProgramParts = {
@@ -262,7 +173,7 @@ async function runResumed(
     isLogarithmic: false,
     training: parseTraining(test.optimizer),
   };
-  return withProgram(parts, async (program) => {
+  return withProgram(place, parts, async (program) => {
     const { train } = parts.data();
     const fields = train?.resident()?.fields;
     const entry = program.manifest.entries.find(({ name, batch }) => name === "train" && batch === test.batch_size);
@@ -312,12 +223,7 @@ function loadState(program: Program, file: TensorFile, prefix: string): void {
   );
 }
 
-async function runCnn(
-  test: Flagship,
-  file: TensorFile,
-  log: string | undefined,
-  folders: ReadonlyMap<string, string>,
-): Promise<(Mismatch | undefined)[]> {
+async function runCnn(test: Flagship, { file, log, folders, place }: Given): Promise<(Mismatch | undefined)[]> {
   const [c1 = 0, c2 = 0, hid = 0] = [...(test.model ?? "").matchAll(/\d+/g)].map(([text]) => Number(text));
   const [p1 = 0.25, p2 = 0.5] = [...(test.dropout ?? "").matchAll(/\d+\.\d+/g)].map(([text]) => Number(text));
   const parts: ProgramParts = {
@@ -328,7 +234,7 @@ async function runCnn(
     isLogarithmic: true,
     training: parseTraining(test.optimizer),
   };
-  return withProgram(parts, async (program) => {
+  return withProgram(place, parts, async (program) => {
     program.seed(test.seed);
     const { train, test: held } = parts.data();
     if (train === undefined || held === undefined) throw new Error("a loader is missing");

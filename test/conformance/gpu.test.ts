@@ -7,6 +7,7 @@ import { assert } from "chai";
 import type { Context } from "mocha";
 import { describeWgpu } from "../../runtime/gpu/wgpu.ts";
 import { emulationMissing } from "../codegen/targets/cuda/emulated-program.ts";
+import { findChromium } from "../web/chromium.ts";
 import { expectGolden } from "../golden-text.ts";
 import { requireGolden } from "../golden.ts";
 import type { MachineName } from "./machines.ts";
@@ -25,6 +26,7 @@ const missing: Readonly<Record<Exclude<MachineName, "c">, () => Promise<string |
     return adapters.length > 0 ? undefined : `no adapter for WebGPU (${library})`;
   },
   cuda: () => Promise.resolve(emulationMissing()),
+  browser: () => Promise.resolve(findChromium() === undefined ? "there is no Chromium" : undefined),
 };
 
 async function requireMachine(context: Context, target: Exclude<MachineName, "c">): Promise<void> {
@@ -86,3 +88,15 @@ for (const target of ["wgsl", "cuda"] as const) {
     });
   });
 }
+
+describe("conformance in a browser", function () {
+  this.timeout(900_000);
+
+  it("operators: the first case of each", async function () {
+    await requireMachine(this, "browser");
+    const options = { target: "browser", filter: "/0", data: new Map<string, string>() } as const;
+    const result = await runOps(join(requireGolden(this), "ops"), options);
+    assert.isAtLeast(result.cases.length, 200);
+    assert.isEmpty(expectPassed(result));
+  });
+});

@@ -17,6 +17,8 @@ import type { GpuDevice, GpuModule } from "../../runtime/gpu/device.ts";
 import { openWgpu } from "../../runtime/gpu/wgpu.ts";
 import { loadNative, slackBytes } from "../../runtime/native.ts";
 import { emulate } from "../codegen/targets/cuda/emulated-program.ts";
+import { findChromium } from "../web/chromium.ts";
+import { JobRunner } from "../web/jobs.ts";
 
 /** A compiled program. */
 export type Compiled = {
@@ -24,7 +26,7 @@ export type Compiled = {
   /** Memory for the bytes of a buffer, as `run` takes it. */
   allocate(bytes: number): Uint8Array;
   /** Runs an entry once, by its label, on its buffers, in place. */
-  run(label: string, buffers: readonly Uint8Array[]): void;
+  run(label: string, buffers: readonly Uint8Array[]): void | Promise<void>;
   close(): void;
 };
 
@@ -37,16 +39,17 @@ export type ConformanceMachine = {
 };
 
 /** Targets that compile. */
-export const machineNames = ["c", "wgsl", "cuda"] as const;
+export const machineNames = ["c", "wgsl", "cuda", "browser"] as const;
 
 /** One of them. */
 export type MachineName = (typeof machineNames)[number];
 
-/** Opens a machine: C on this processor, WGSL on the adapter of wgpu-native, CUDA under emulation. */
+/** Opens a machine: C on this processor, WGSL on the adapter of wgpu-native or in Chromium, CUDA under emulation. */
 export const machines: Readonly<Record<MachineName, () => Promise<ConformanceMachine>>> = {
   c: processor,
   wgsl: webGpu,
   cuda: emulatedCuda,
+  browser: chromium,
 };
 
 /** Bytes of an entry's buffer on the device. */
@@ -134,6 +137,31 @@ function runOnDevice(
   } finally {
     for (const memory of memories) memory.free();
   }
+}
+
+/** WGSL in headless Chromium, whose validation is Dawn's. */
+async function chromium(): Promise<ConformanceMachine> {
+  const path = findChromium();
+  if (path === undefined) throw new Error("there is no Chromium");
+  const runner = await JobRunner.start(path);
+  const compile = async (traced: TracedProgram): Promise<Compiled> => {
+    const { plan } = planTraced(traced, { machine: { ...wgslMachine, random: "host" }, name: "conformance" });
+    const { kernels, launches } = emitWgsl(plan.program);
+    const byLabel = new Map(plan.program.entries.map((entry, i) => [entryLabel(entry), at(launches, i)]));
+    const run = async (label: string, buffers: readonly Uint8Array[]): Promise<void> => {
+      const used = byLabel.get(label) ?? [];
+      // A page compiles the kernels of a job anew, so it is given only those that run.
+      const needed = [...new Set(used.map(({ kernel }) => kernel))];
+      const own = used.map((launch) => ({ ...launch, kernel: needed.indexOf(launch.kernel) }));
+      const results = buffers.map((_, i) => i);
+      const result = await runner.run({ kernels: needed.map((k) => at(kernels, k)), buffers, launches: own, results });
+      if ("code" in result) throw new Error(`${result.code}: ${result.message}`);
+      buffers.forEach((buffer, i) => buffer.set(at(result.buffers, i).subarray(0, buffer.byteLength)));
+    };
+    await Promise.resolve();
+    return { plan, allocate: padded, run, close: () => undefined };
+  };
+  return { parallel: 1, compile, close: () => runner.close() };
 }
 
 async function emulatedCuda(): Promise<ConformanceMachine> {

@@ -1,5 +1,5 @@
 /**
- * The conformance runner: `npm run conformance -- DIR [--target reference|c|wgsl|cuda] [--filter TEXT] [--json FILE]
+ * The conformance runner: `npm run conformance -- DIR [--target reference|c|wgsl|cuda|browser] [--filter TEXT] [--json FILE]
  * [--data NAME=DIR]`. `DIR` is a folder of reference data or one family of it. Prints a line of counts for each family
  * and one for each failure; ends with exit code 1 if there was a failure, 2 for a wrong call.
  */
@@ -52,7 +52,7 @@ function programFamily(folder: string): string | undefined {
 
 function usage(problem: string): never {
   process.stderr.write(
-    `${problem}\nusage: conformance DIR [--target reference|c|wgsl|cuda] [--filter TEXT] [--json FILE] [--data NAME=DIR]\n`,
+    `${problem}\nusage: conformance DIR [--target reference|c|wgsl|cuda|browser] [--filter TEXT] [--json FILE] [--data NAME=DIR]\n`,
   );
   process.exit(2);
 }

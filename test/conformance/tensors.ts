@@ -2,7 +2,8 @@
  * The reference data's tensors: reads safetensors files, gives every element as a float64 number, and compares computed
  * numbers with stored ones by the rule of the data's README.
  */
-import { readSafetensors, type StoredTensor } from "../../runtime/safetensors.ts";
+import { type StoredTensor } from "../../runtime/safetensors-bytes.ts";
+import { readSafetensors } from "../../runtime/safetensors.ts";
 import { newTypedArray, typedArray, type TypedArray } from "../../runtime/typed-array.ts";
 import { toBfloat16, toFloat16 } from "../../ir/random/half.ts";
 import { elementCount, formatType, sameType, type DType, type TensorType } from "../../ir/type.ts";

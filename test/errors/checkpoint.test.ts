@@ -1,7 +1,8 @@
 /** Checkpoints and weights that are damaged, missing or another program's. */
 import { copyFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { encodeSafetensors, readSafetensors, type StoredTensor } from "../../runtime/safetensors.ts";
+import { encodeSafetensors, type StoredTensor } from "../../runtime/safetensors-bytes.ts";
+import { readSafetensors } from "../../runtime/safetensors.ts";
 import { digitsProject, idx, kiln } from "../bin/kiln.ts";
 import { commandMistakes } from "./command.ts";
 

@@ -15,15 +15,6 @@ describe("mistakes: devices", () => {
     kiln(["compile", "model.ts", "--no-check", "--out", "gpus", "--target", "wgsl,cuda"], folder, { KILN_NVCC: "" });
   });
 
-  const notCompiled = {
-    code: "K5230",
-    kind: "target" as const,
-    what: "wgpu",
-    expected: "wgsl",
-    got: "c",
-    hint: "--target c,wgsl",
-  };
-
   commandMistakes(
     () => folder,
     [
@@ -31,13 +22,20 @@ describe("mistakes: devices", () => {
         mistake: "training on a device that the artifact was not compiled for",
         words: ["train", "only-c", "--device", "wgpu"],
         exit: 3,
-        error: notCompiled,
+        error: {
+          code: "K5230",
+          kind: "target",
+          what: "wgpu",
+          expected: "wgsl",
+          got: "c",
+          hint: "--target c,wgsl",
+        },
       },
       {
         mistake: "verifying a target that the artifact has not",
         words: ["verify", "only-c", "--target", "wgsl"],
-        exit: 3,
-        error: notCompiled,
+        exit: 1,
+        error: { code: "K3092", what: "target", expected: "c", got: "wgsl", hint: "kiln inspect" },
       },
       {
         mistake: "the processor, for an artifact for GPUs alone",

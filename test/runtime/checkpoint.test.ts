@@ -11,7 +11,8 @@ import {
   writeCheckpoint,
   type Checkpoint,
 } from "../../runtime/checkpoint.ts";
-import { encodeSafetensors, readSafetensors, type StoredTensor } from "../../runtime/safetensors.ts";
+import { encodeSafetensors, type StoredTensor } from "../../runtime/safetensors-bytes.ts";
+import { readSafetensors } from "../../runtime/safetensors.ts";
 import { newestCheckpoint } from "../../runtime/training/run-folder.ts";
 import { bytesOf } from "../../runtime/typed-array.ts";
 import { freshFolder } from "../errors/project.ts";

@@ -10,10 +10,10 @@ import { dtypeBytes, dtypes } from "../../ir/type.ts";
 import {
   encodeSafetensors,
   parseSafetensors,
-  readSafetensors,
   type SafetensorsFile,
   type StoredTensor,
-} from "../../runtime/safetensors.ts";
+} from "../../runtime/safetensors-bytes.ts";
+import { readSafetensors } from "../../runtime/safetensors.ts";
 import { typedArray } from "../../runtime/typed-array.ts";
 import { failsWith } from "../fails-with.ts";
 

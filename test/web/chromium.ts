@@ -50,10 +50,11 @@ const flags = [
   "--disable-sync",
   "--mute-audio",
   "--hide-scrollbars",
-  "--enable-unsafe-webgpu",
-  "--use-webgpu-adapter=swiftshader",
   "--remote-debugging-pipe",
 ];
+
+/** Flags that give it a GPU in software. */
+const gpuFlags = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 
 type Message = {
   readonly id?: number;
@@ -104,9 +105,9 @@ export class Chromium {
     });
   }
 
-  /** Starts Chromium; `more`: further flags. */
-  static async start(path: string, more: readonly string[] = []): Promise<Chromium> {
-    const chromium = new Chromium(path, more);
+  /** Starts Chromium; without `gpu`, WebGPU finds no adapter in it. */
+  static async start(path: string, { gpu = true }: { readonly gpu?: boolean } = {}): Promise<Chromium> {
+    const chromium = new Chromium(path, gpu ? gpuFlags : []);
     await chromium.send("Browser.getVersion");
     return chromium;
   }
@@ -205,6 +206,11 @@ export class Page {
       throw new Error(
         `not true after ${seconds} s: ${expression}\n${this.complaints.join("\n")}\n${await this.text()}`,
       );
+  }
+
+  /** Closes the page. */
+  async close(): Promise<void> {
+    await this.send("Page.close");
   }
 
   /** The text that the page shows. */

@@ -32,11 +32,13 @@ export class EmulatedDriver {
     built ??= build();
     this.folder = built;
     this.library = join(built, "libcuda-emulated.so");
-    const names = ["KILN_CUDA_DRIVER", "KILN_EMULATED_CUDA", "NVRTC_PATH"];
+    const names = ["KILN_CUDA_DRIVER", "KILN_EMULATED_CUDA", "NVRTC_PATH", "KILN_NVCC"];
     this.before = new Map(names.map((name) => [name, process.env[name]]));
     process.env["KILN_CUDA_DRIVER"] = this.library;
     process.env["KILN_EMULATED_CUDA"] = built;
     process.env["NVRTC_PATH"] = this.library;
+    // What nvcc makes, only a GPU runs.
+    process.env["KILN_NVCC"] = "";
     this.reset();
   }
 

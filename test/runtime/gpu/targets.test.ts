@@ -88,6 +88,10 @@ describe("manifests with GPU targets", () => {
     expect(refused([tinyGpuTarget(), tinyGpuTarget()])).to.include("twice");
     const second = { ...tinyGpuTarget(), name: "cuda" as const, image: null };
     expect(parseManifest({ ...one, targets: [tinyGpuTarget(), second] }).targets.length).to.equal(2);
+    // CUDA binds bytes as they are.
+    const odd = structuredClone(second);
+    at(at(at(odd.entries, 0).launches ?? [], 0).bindings, 0).bytes = 22;
+    expect(parseManifest({ ...one, targets: [odd] }).targets.length).to.equal(1);
     const rest = second.entries.slice(1);
     expect(refused([tinyGpuTarget(), { ...second, entries: rest }])).to.include("the entries of the target wgsl");
     const values = second.state.values.map((value) => ({ ...value, shape: value.name === "seen" ? [1] : [] }));

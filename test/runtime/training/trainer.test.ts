@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { assert } from "chai";
 import { compileModel } from "../../../compiler/compile.ts";
 import { readCheckpoint } from "../../../runtime/checkpoint.ts";
-import { encodeSafetensors, readSafetensors } from "../../../runtime/safetensors.ts";
+import { encodeSafetensors } from "../../../runtime/safetensors-bytes.ts";
+import { readSafetensors } from "../../../runtime/safetensors.ts";
 import { freshFolder, project, writeProject } from "../../errors/project.ts";
 
 const data = `import { DataLoader, TensorDataset, randomSplit } from "kilnjs/data";
