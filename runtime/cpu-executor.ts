@@ -14,6 +14,7 @@ import { bytesOf, type TypedArray } from "./typed-array.ts";
 
 /** A program on the processor. */
 export class CpuExecutor implements Executor {
+  readonly stretchTime = 50;
   readonly device = "cpu";
   readonly threads: number;
   readonly region: ArrayBuffer;

@@ -25,6 +25,8 @@ export type Executor = {
   readonly description: string;
   /** Threads that kernels run on; 0 where that is the device's affair. */
   readonly threads: number;
+  /** Milliseconds that a stretch should take: what a stop waits for on a processor, and a pause of the device on a GPU. */
+  readonly stretchTime: number;
   /** The state region as the host sees it: current after `fetch`, until the next stretch. */
   readonly region: ArrayBuffer;
   /** Most steps of an entry that a stretch may have. */

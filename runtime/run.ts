@@ -34,7 +34,7 @@ export type RunOptions = {
   readonly indices?: Int32Array;
   /** Called before each step but the first, with the number of steps before it; what it changes of `hyper` holds from there. */
   readonly onStep?: (step: number) => void;
-  /** Called from time to time (every 50 ms or so, and at the end) with the number of steps done. */
+  /** Called from time to time (every 50 ms or so on processors, 200 ms on GPUs, and at the end) with the number of steps done. */
   readonly onProgress?: (done: number) => void | Promise<void>;
 };
 
@@ -56,9 +56,8 @@ export type RunContext = {
   readonly pace: number | undefined;
 };
 
-/** Longest stretch of steps: in steps, and in nanoseconds. */
+/** Most steps of a stretch. */
 const longestStretch = 256;
-const stretchTime = 50e6;
 
 /** Code in the status buffer for an index outside its axis. */
 const indexOutOfRange = 1;
@@ -118,7 +117,8 @@ export class Run {
     const left = this.steps - this.#done;
     if (left === 0) return undefined;
     const { counters, executor, generator } = this.#context;
-    const affordable = this.#pace === undefined ? 1 : Math.floor(stretchTime / Math.max(this.#pace, 1));
+    const affordable =
+      this.#pace === undefined ? 1 : Math.floor((1e6 * executor.stretchTime) / Math.max(this.#pace, 1));
     const steps = Math.max(1, Math.min(left, affordable, longestStretch, executor.mostSteps(this.entry)));
     const work = { entry: this.entry, steps, given: this.entry.buffers.map((buffer) => this.#give(buffer, steps)) };
     const draws = this.entry.buffers.some(({ role }) => role === "draws" || role === "key");
@@ -139,7 +139,8 @@ export class Run {
     if (done > 0) {
       // Grows slowly from the first measurement, which may have been an unusual one.
       const pace = nanoseconds / done;
-      this.#pace = this.#pace === undefined ? Math.max(pace, stretchTime / 16) : (this.#pace + 3 * pace) / 4;
+      const unusual = (1e6 * this.#context.executor.stretchTime) / 16;
+      this.#pace = this.#pace === undefined ? Math.max(pace, unusual) : (this.#pace + 3 * pace) / 4;
     }
     this.#checkStatus();
     for (const [place, buffer] of this.entry.buffers.entries())

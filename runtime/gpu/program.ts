@@ -41,6 +41,8 @@ type Prepared = {
 export class GpuProgram implements Executor {
   readonly device: DeviceName;
   readonly threads = 0;
+  // The device rests between stretches; a stop is heard within one.
+  readonly stretchTime = 200;
   readonly region: ArrayBuffer;
   readonly #target: GpuTarget;
   readonly #gpu: GpuDevice;
@@ -104,9 +106,11 @@ export class GpuProgram implements Executor {
     const { sequence, buffers } = this.#begin(work);
     this.#running = sequence;
     try {
-      const done = await sequence.run(work.steps);
-      await buffers.download(done);
-      return done;
+      // All is asked for at once, so that the device need not wait for this thread in between.
+      const [ran, fetched] = await Promise.allSettled([sequence.run(work.steps), buffers.download(work.steps)]);
+      if (ran.status === "rejected") throw ran.reason;
+      if (fetched.status === "rejected") throw fetched.reason;
+      return ran.value;
     } finally {
       this.#running = undefined;
     }

@@ -27,7 +27,7 @@ const smallGroups = 64;
 const smallFlops = 2 ** 20;
 
 /** Whether a launch may join others at little cost. */
-export function isSmall({ tasks, flops }: Lowered): boolean {
+function isSmall({ tasks, flops }: Lowered): boolean {
   return tasks.tasks <= smallGroups && flops <= smallFlops;
 }
 
@@ -46,7 +46,7 @@ export function fitTogether(launches: readonly Lowered[], gpu: Gpu): boolean {
 }
 
 /** Buffers that a kernel reads whole and that are small: they do not count among those it binds as storage. */
-export function isUniform(role: Buffer["role"]): boolean {
+function isUniform(role: Buffer["role"]): boolean {
   return role === "scalars" || role === "indices" || role === "key";
 }
 

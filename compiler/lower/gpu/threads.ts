@@ -15,7 +15,7 @@ const fewThreads = 64;
 export const thread: Expr = variable("thread");
 
 /** Threads of the work-groups that share `items`. */
-export function threadsFor(items: number): number {
+function threadsFor(items: number): number {
   return items >= 16 * usualThreads ? usualThreads : fewThreads;
 }
 
@@ -47,7 +47,7 @@ export function overItems(
 }
 
 /** Runs `build` where `number`, which is less than `most`, is less than `count`. */
-export function within(
+function within(
   { writer }: Draft,
   scope: Scope,
   number: Expr,

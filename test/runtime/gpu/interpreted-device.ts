@@ -59,6 +59,8 @@ export class InterpretedDevice implements GpuDevice {
   isLost = false;
   /** Called before each step. */
   onStep: () => void = () => undefined;
+  /** Ends with the run that was asked for last. */
+  #turn: Promise<unknown> = Promise.resolve();
   readonly #kernels: ReadonlyMap<string, Kernel>;
   /** There if the thread can wait. */
   readonly readSync?: NonNullable<GpuDevice["readSync"]>;
@@ -89,7 +91,7 @@ export class InterpretedDevice implements GpuDevice {
   }
 
   async read(memory: GpuMemory, offset: number, into: Uint8Array): Promise<void> {
-    await Promise.resolve();
+    await this.#turn;
     this.#copy(memory, offset, into);
   }
 
@@ -129,7 +131,7 @@ export class InterpretedDevice implements GpuDevice {
       }
       return steps;
     };
-    const run = async (steps: number): Promise<number> => {
+    const steadily = async (steps: number): Promise<number> => {
       state.stopped = false;
       let done = 0;
       // Steps one by one, so that a stop is heard.
@@ -140,6 +142,11 @@ export class InterpretedDevice implements GpuDevice {
         for (const launch of launches) interpret(at(module.kernels, launch.kernel), launch, done);
       }
       return done;
+    };
+    const run = async (steps: number): Promise<number> => {
+      const running = steadily(steps);
+      this.#turn = running.catch(() => undefined);
+      return running;
     };
     const sequence: GpuSequence = { run, stop: () => void (state.stopped = true), free: () => undefined };
     return this.readSync === undefined ? sequence : { ...sequence, runSync };
