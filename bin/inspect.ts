@@ -21,6 +21,7 @@ export async function runInspect(
     ...(options.kernel === undefined ? {} : { kernel: options.kernel }),
     ...(options.target === undefined ? {} : { target: options.target }),
     ...(options.json === undefined ? {} : { json: options.json }),
+    ...(process.stdout.isTTY ? { width: process.stdout.columns } : {}),
   };
   const text = await inspect(artifactFolder(artifact), asked);
   process.stdout.write(text.endsWith("\n") ? text : `${text}\n`);

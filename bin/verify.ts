@@ -99,9 +99,9 @@ async function compareOnProcessor(
 ): Promise<Compared> {
   const checks = checkOptions(random, options);
   const addon = await loadNative();
-  const built = await buildKernelLibrary(program, options);
+  const built = await buildKernelLibrary(folder, program, options);
   const kernels = checkKernels(addon, built, checks.kernels);
-  const entries = await checkEntries(folder, program, built.program, { ...checks.entries, device: "cpu" });
+  const entries = await checkEntries(folder, program, built.planned, { ...checks.entries, device: "cpu" });
   return { kernels, entries };
 }
 
@@ -114,11 +114,11 @@ async function compareOnGpu(
 ): Promise<Compared> {
   const checks = checkOptions(random, options);
   const device = program.manifest.target.name === "cuda" ? "cuda" : "wgpu";
-  const planned = await planTarget(folder, program);
+  const { planned, launches } = await planTarget(folder, program);
   const gpu = options.gpu ?? (await openDevice(device));
   try {
-    const kernels = await checkGpuKernels({ folder, program, planned, gpu }, checks.kernels);
-    const entries = await checkEntries(folder, program, planned.program, { ...checks.entries, device, gpu });
+    const kernels = await checkGpuKernels({ folder, program, launches, gpu }, checks.kernels);
+    const entries = await checkEntries(folder, program, planned, { ...checks.entries, device, gpu });
     return { kernels, entries };
   } finally {
     if (options.gpu === undefined) await gpu.close();
@@ -183,12 +183,21 @@ function summary({ kernels, entries, gradients, gradientsLeftOut, ok }: VerifyRe
   const counts = `${kernels.length} kernels, ${done} entries, ${gradients.length} gradients checked`;
   const left =
     gradientsLeftOut.length === 0 ? [] : [`left    gradients by ${gradientsLeftOut.join(", ")}: no time for them`];
+  const first = kernels.find((check) => !check.ok);
   return [
     ...left,
+    ...(first === undefined ? [] : [firstLine(first)]),
     ok
       ? colors().green(`${counts}: all agree`)
       : colors().red(`${counts}: ${wrong} ${wrong === 1 ? "differs" : "differ"}`),
   ];
+}
+
+/** The first kernel that differs, in the order of the step, and where. */
+function firstLine({ kernel, difference, fault = "" }: KernelCheck): string {
+  if (difference === undefined) return `first   kernel ${kernel}: ${fault}`;
+  const { where, element, got, expected } = difference;
+  return `first   kernel ${kernel}: ${where}[${element}] is ${got}, expected ${expected}`;
 }
 
 function shortNumber(value: number): string {

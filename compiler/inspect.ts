@@ -17,6 +17,7 @@ import { fail, printable } from "../ir/diagnostic/diagnostic.ts";
 import * as messages from "../ir/diagnostic/messages.ts";
 import { entryLabel } from "../ir/program.ts";
 import { formatType } from "../ir/type.ts";
+import { sideBySide } from "./side-by-side.ts";
 
 /** What to show. */
 export type InspectOptions = {
@@ -30,7 +31,12 @@ export type InspectOptions = {
   readonly target?: TargetName;
   /** The overview as JSON. */
   readonly json?: boolean;
+  /** Columns that the reader's terminal has: from 160 on, a kernel's targets stand beside each other. */
+  readonly width?: number;
 };
+
+/** Columns from which on targets stand beside each other. */
+const wide = 160;
 
 /** Stages whose text an artifact holds. */
 export const inspectStages = ["traced", "graph", "schedule", "plan", "loops", "source", "memory"] as const;
@@ -68,7 +74,7 @@ type Report = v.InferOutput<typeof reportSchema>;
 /** The text that `options` ask for. Throws a `UserError` if the folder is no artifact, or names nothing that is there. */
 export async function inspect(folder: string, options: InspectOptions = {}): Promise<string> {
   const whole = await readManifest(folder);
-  if (options.kernel !== undefined) return showKernel(folder, whole, options.kernel, options.target);
+  if (options.kernel !== undefined) return showKernel(folder, whole, options.kernel, options);
   const manifest = viewTarget(whole, chooseTarget(whole, options.target));
   const own = `ir/${manifest.target.name}`;
   const report = await readReport(folder, manifest.target.name);
@@ -241,20 +247,21 @@ async function entryTexts(
   return texts.join("\n");
 }
 
+/** The texts of a target's kernels that are wanted; what compilers made of them is no text. */
 async function sources(
   folder: string,
   target: TargetName,
-  isWanted: (file: string) => boolean = () => true,
+  isWanted: (file: string) => boolean = (file) => /\.(c|h|wgsl|cu)$/.test(file),
 ): Promise<string> {
   const names = (await readdir(join(folder, "kernels", target))).filter(isWanted).toSorted();
   const texts = await Promise.all(names.map((name) => readText(folder, `kernels/${target}/${name}`)));
   return names.map((name, i) => `// ${name}\n${texts[i] ?? ""}`).join("\n");
 }
 
-/** How the first line of a kernel's function begins, where all kernels share files. */
+/** How the first line of a kernel's definition is told, where all kernels share files; in C there are declarations, too. */
 const sourceHeads: Readonly<Record<Exclude<TargetName, "wgsl">, (name: string) => RegExp>> = {
-  c: (name) => new RegExp(`^void \\w*${name}\\(`),
-  cuda: (name) => new RegExp(`^extern "C" __global__ .*\\b\\w*${name}\\(`),
+  c: (name) => new RegExp(`^void kiln_k_${name}\\(.*\\{$`),
+  cuda: (name) => new RegExp(`^extern "C" __global__ .*\\bkiln_k_${name}\\(`),
 };
 
 /** A kernel's source: its function, or the modules that it has on WebGPU, one for each way its buffers are bound. */
@@ -269,7 +276,7 @@ async function showKernel(
   folder: string,
   manifest: Manifest,
   name: string,
-  wanted: TargetName | undefined,
+  { target: wanted, width = 0 }: InspectOptions,
 ): Promise<string> {
   const shown = wanted === undefined ? manifest.targets : [chooseTarget(manifest, wanted)];
   const found: string[] = [];
@@ -281,7 +288,7 @@ async function showKernel(
     if (text !== undefined) found.push(shown.length === 1 ? text : `== ${target.name} ==\n${text}`);
   }
   if (found.length === 0) throw fail(messages.nothingToInspect("kernel", name, [...known]));
-  return found.join("\n");
+  return (found.length > 1 && width >= wide ? sideBySide(found, width) : undefined) ?? found.join("\n");
 }
 
 async function kernelText(

@@ -22,13 +22,11 @@ import { interpret, type Environment } from "../ir/interpret.ts";
 import type { Kernel } from "../ir/loop/loop.ts";
 import type { Elements } from "../ir/op.ts";
 import { parseGraph } from "../ir/parse.ts";
-import { entryLabel, type Launch, type PlannedEntry, type PlannedProgram } from "../ir/program.ts";
+import { entryLabel, type Launch, type PlannedEntry } from "../ir/program.ts";
 import { at, elementCount, isFloat } from "../ir/type.ts";
 import { gradients } from "./autodiff/gradient.ts";
 import { buildC } from "./build/c.ts";
-import { cpuProfile } from "./build/features.ts";
-import { planTraced } from "./pipeline.ts";
-import { targets } from "./targets/index.ts";
+import { planAgain, type PlannedAgain } from "./plan-again.ts";
 import type { TracedInput, TracedProgram } from "./trace/traced.ts";
 
 /** An artifact's program, traced again from its files. */
@@ -75,7 +73,7 @@ function inputsOf(graph: Graph): TracedInput[] {
 export type KernelLibrary = {
   readonly kernels: readonly Kernel[];
   /** The program as planned, which tells what the kernels are launched with. */
-  readonly program: PlannedProgram;
+  readonly planned: PlannedAgain;
   /** In the order of `kernels`. */
   readonly entries: readonly PlannedEntry[];
   readonly library: Uint8Array;
@@ -91,12 +89,12 @@ export type KernelLibraryOptions = {
 
 /** Builds the library for checking every kernel by itself. */
 export async function buildKernelLibrary(
+  folder: string,
   { manifest, traced }: ArtifactProgram,
   { march = "native", alter = (program) => program }: KernelLibraryOptions = {},
 ): Promise<KernelLibrary> {
-  const profile = await cpuProfile(march);
-  const { plan } = planTraced(traced, { machine: profile, name: manifest.name });
-  const kernels = plan.program.kernels;
+  const planned = await planAgain(folder, manifest, traced, march);
+  const { kernels } = planned.plan.program;
   const entries = kernels.map((kernel, index): PlannedEntry => ({
     name: kernel.name,
     batch: 0,
@@ -113,7 +111,7 @@ export async function buildKernelLibrary(
     increments: {},
   }));
   const { library } = await buildC(alter(emitC({ name: manifest.name, kernels, entries })), { march });
-  return { kernels, program: plan.program, entries, library };
+  return { kernels, planned, entries, library };
 }
 
 /** A launch of an artifact's GPU target, and the launch of the plan that it was made of. */
@@ -126,7 +124,7 @@ export type PlannedLaunch = {
 
 /** An artifact's GPU target, planned again. */
 export type PlannedTarget = {
-  readonly program: PlannedProgram;
+  readonly planned: PlannedAgain;
   /** The first launch of each of the target's kernels that is launched at all, in the kernels' order. */
   readonly launches: readonly PlannedLaunch[];
 };
@@ -136,21 +134,21 @@ export type PlannedTarget = {
  * `UserError` (K3091) if the artifact is not what this version of the compiler makes of its graphs.
  */
 export async function planTarget(folder: string, { manifest, traced }: ArtifactProgram): Promise<PlannedTarget> {
-  const machine = await targets[manifest.target.name].machine({});
-  const { program } = planTraced(traced, { machine, name: manifest.name }).plan;
+  const planned = await planAgain(folder, manifest, traced);
+  const { program } = planned.plan;
   const found = new Map<number, PlannedLaunch>();
   for (const [i, { buffers, phases }] of program.entries.entries()) {
     const launches = manifest.entries[i]?.launches ?? [];
-    const planned = phases.flat().filter(({ kernel }) => at(program.kernels, kernel).tasks > 0);
-    if (launches.length !== planned.length) throw fail(messages.notAnArtifact(folder, "another version compiled it"));
+    const made = phases.flat().filter(({ kernel }) => at(program.kernels, kernel).tasks > 0);
+    if (launches.length !== made.length) throw fail(messages.notAnArtifact(folder, "another version compiled it"));
     for (const [place, launch] of launches.entries()) {
-      const { kernel, args } = at(planned, place);
+      const { kernel, args } = at(made, place);
       if (!found.has(launch.kernel))
         found.set(launch.kernel, { kernel: at(program.kernels, kernel), buffers, args, launch });
     }
   }
   const launches = [...found].sort(([a], [b]) => a - b).map(([, launch]) => launch);
-  return { program, launches };
+  return { planned, launches };
 }
 
 /** One direction along which a loss was differentiated both ways. */

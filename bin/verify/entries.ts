@@ -3,22 +3,22 @@
  * and the states it leaves are compared with those of the reference interpreter on the traced graph. Weights are as the
  * program initialises them, a little disturbed; optimizer slots are positive, as if training had gone on for a while.
  */
+import type { PlannedAgain } from "../../compiler/plan-again.ts";
 import { indexBounds, type ArtifactProgram } from "../../compiler/verify.ts";
 import type { TracedEntry } from "../../compiler/trace/traced.ts";
 import { evaluateHostExpr } from "../../ir/artifact/host-expr.ts";
 import type { Graph, Node } from "../../ir/graph.ts";
 import { interpret, type Environment, type Interpretation } from "../../ir/interpret.ts";
-import type { Draw } from "../../ir/loop/loop.ts";
 import type { Elements } from "../../ir/op.ts";
-import { entryLabel, type PlannedProgram } from "../../ir/program.ts";
-import { fillBernoulli, fillNormal, fillUniform } from "../../ir/random/draw.ts";
-import { Generator } from "../../ir/random/generator.ts";
+import { entryLabel } from "../../ir/program.ts";
+import type { Generator } from "../../ir/random/generator.ts";
 import { at, elementCount, isFloat, type TensorType } from "../../ir/type.ts";
 import type { GpuDevice } from "../../runtime/gpu/device.ts";
 import { Program } from "../../runtime/program.ts";
 import type { DeviceChoice } from "../../runtime/select-target.ts";
 import type { StateTensor } from "../../runtime/state.ts";
 import { newTypedArray, type TypedArray } from "../../runtime/typed-array.ts";
+import { drawSources, type DrawSource } from "./draws.ts";
 import { distance, isBeyond, nudge, nudges, numberAt, type Difference, type NumberArray } from "./compare.ts";
 
 /** What the check of one entry found. */
@@ -65,7 +65,7 @@ const allowed = 2e-3;
 export async function checkEntries(
   folder: string,
   artifact: ArtifactProgram,
-  planned: PlannedProgram,
+  planned: PlannedAgain,
   options: EntryOptions,
 ): Promise<EntryCheck[]> {
   const { threads, device, gpu } = options;
@@ -74,21 +74,22 @@ export async function checkEntries(
     ...(device === undefined ? {} : { device }),
     ...(gpu === undefined ? {} : { gpu }),
   });
+  const { kernels, entries } = planned.plan.program;
   const checks: EntryCheck[] = [];
   try {
     for (const entry of artifact.traced.entries) {
       const label = entryLabel(entry);
-      const launches = planned.entries.find((each) => entryLabel(each) === label)?.phases.flat() ?? [];
-      const flops = launches.reduce((sum, { kernel }) => sum + at(planned.kernels, kernel).flops, 0);
+      const launches = entries.find((each) => entryLabel(each) === label)?.phases.flat() ?? [];
+      const flops = launches.reduce((sum, { kernel }) => sum + at(kernels, kernel).flops, 0);
       const seconds = flops / interpreterSpeed;
-      const declared = program.manifest.entries.find((each) => entryLabel(each) === label);
-      const counts = declared?.buffers.some(({ role }) => role === "key") === true;
+      const seed = options.random.nextU32();
+      const draws = drawSources(planned.machine, entry.graph, planned.graphs.get(label), seed);
       const check =
         seconds > options.seconds
           ? leftOut(label, `the reference interpreter would take about ${Math.ceil(seconds)} s`)
-          : counts
-            ? leftOut(label, "its random numbers are the target's own")
-            : await checkEntry(program, entry, options.random);
+          : draws === undefined
+            ? leftOut(label, "a pass has changed its draws, so that the reference would draw other numbers")
+            : await checkEntry(program, entry, { random: options.random, seed, draws });
       options.onCheck?.(check);
       checks.push(check);
     }
@@ -111,9 +112,12 @@ type Contents = {
   readonly environment: () => Environment;
 };
 
-async function checkEntry(program: Program, entry: TracedEntry, random: Generator): Promise<EntryCheck> {
-  const seed = random.nextU32();
-  const contents = prepare(program, entry, random, seed);
+/** Random numbers for checking an entry: of its contents, and those that it draws itself. */
+type EntryRandom = { readonly random: Generator; readonly seed: number; readonly draws: () => DrawSource };
+
+async function checkEntry(program: Program, entry: TracedEntry, numbers: EntryRandom): Promise<EntryCheck> {
+  const { random, seed } = numbers;
+  const contents = prepare(program, entry, numbers);
   const { inputs, datasets, indices } = contents;
   program.seed(seed);
   const feeds = datasets.size > 0 ? { datasets, indices } : {};
@@ -239,7 +243,7 @@ function stableOnes(
 }
 
 /** Sets the program's states and makes all that the entry is called with. */
-function prepare(program: Program, entry: TracedEntry, random: Generator, seed: number): Contents {
+function prepare(program: Program, entry: TracedEntry, { random, seed, draws }: EntryRandom): Contents {
   program.seed(seed);
   program.initialize();
   const weights = disturbed(program.stateDict(), random, (x) => x + 0.05 * (2 * random.nextFloat24() - 1));
@@ -279,16 +283,13 @@ function prepare(program: Program, entry: TracedEntry, random: Generator, seed: 
     }
   }
   const hosts = { hyper: new Map(program.hyper), counters: new Map(program.counters) };
-  const environment = (): Environment => {
-    const generator = Generator.seeded(seed);
-    return {
-      states,
-      inputs: batchValues,
-      feeds: batchValues,
-      hostScalar: (expr) => evaluateHostExpr(expr, hosts),
-      draw: (draw, count) => Float64Array.from(drawn(generator, draw, count)),
-    };
-  };
+  const environment = (): Environment => ({
+    states,
+    inputs: batchValues,
+    feeds: batchValues,
+    hostScalar: (expr) => evaluateHostExpr(expr, hosts),
+    draw: draws(),
+  });
   return { states, inputs, datasets, indices, environment };
 }
 
@@ -325,12 +326,4 @@ function randomArray({ dtype, shape }: TensorType, bound: number | undefined, ra
 function setNumber(array: TypedArray, index: number, value: number): void {
   if (array instanceof BigInt64Array) array[index] = BigInt(value);
   else array[index] = value;
-}
-
-function drawn(generator: Generator, draw: Draw, count: number): Float32Array {
-  const numbers = new Float32Array(count);
-  if (draw.kind === "uniform") fillUniform(generator, numbers, draw.low, draw.high);
-  else if (draw.kind === "normal") fillNormal(generator, numbers, draw.mean, draw.std);
-  else fillBernoulli(generator, numbers, draw.p);
-  return numbers;
 }

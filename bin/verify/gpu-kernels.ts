@@ -3,7 +3,7 @@
  * interpreter runs what the text was made of, both on the same random memory, laid out as the kernel's first launch lays
  * it out. Every element that the interpreter wrote is compared.
  */
-import type { ArtifactProgram, PlannedLaunch, PlannedTarget } from "../../compiler/verify.ts";
+import type { ArtifactProgram, PlannedLaunch } from "../../compiler/verify.ts";
 import { fail, invariant } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import { at, dtypeBytes } from "../../ir/type.ts";
@@ -17,18 +17,19 @@ import { checkKernel, type KernelCheck, type KernelOptions } from "./kernels.ts"
 export type GpuKernelParts = {
   readonly folder: string;
   readonly program: ArtifactProgram;
-  readonly planned: PlannedTarget;
+  /** The first launch of each kernel. */
+  readonly launches: readonly PlannedLaunch[];
   readonly gpu: GpuDevice;
 };
 
 /** Checks every kernel, in order; all of them, whether or not one differs. */
 export async function checkGpuKernels(parts: GpuKernelParts, options: KernelOptions): Promise<KernelCheck[]> {
-  const { folder, program, planned, gpu } = parts;
+  const { folder, program, launches, gpu } = parts;
   const { manifest } = program;
   invariant(manifest.target.name !== "c", "a processor's kernels for a GPU");
   const module = await gpu.load(await readKernels(manifest.target, (file) => readArtifactFile(folder, manifest, file)));
   try {
-    return planned.launches.map((launch) => {
+    return launches.map((launch) => {
       const check = checkLaunch(launch, gpu, module, options);
       options.onCheck?.(check);
       return check;
@@ -94,7 +95,7 @@ function fillRegions(
     role,
     native: view("native"),
     reference: view("reference"),
-    first: param.access === "read" ? undefined : view("first"),
+    first: view("first"),
   }));
 }
 

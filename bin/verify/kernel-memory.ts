@@ -29,7 +29,7 @@ export type KernelBuffer = {
   readonly native: LoopArray;
   /** What the interpreter is given; the same memory if the kernel only reads. */
   readonly reference: LoopArray;
-  /** What both held first; `undefined` if the kernel only reads. */
+  /** What both held first; `undefined` if nothing writes there. */
   readonly first: LoopArray | undefined;
 };
 
@@ -79,6 +79,7 @@ type Filling = {
 /** Gives a buffer its first contents. */
 export function fillBuffer(array: LoopArray, { param, role, random, positive }: Filling): void {
   if (role === "generator") seed(array, random);
+  else if (role === "key") for (let i = 0; i < array.length; i++) array[i] = random.nextU32() | 0;
   else if (role === "status")
     array.fill(0 as never); // zero of either number type
   else if (param.access === "write")

@@ -4,7 +4,7 @@
  * tasks for the interpreter, a sample spread over all of them is run; native code always runs all.
  */
 import type { KernelLibrary } from "../../compiler/verify.ts";
-import { DiagnosticError } from "../../ir/diagnostic/diagnostic.ts";
+import { InternalError } from "../../ir/diagnostic/diagnostic.ts";
 import { interpretKernel, type InterpretOptions, type LoopArray } from "../../ir/loop/interpret.ts";
 import type { Draw, Kernel } from "../../ir/loop/loop.ts";
 import { fillDraw } from "../../ir/random/draw.ts";
@@ -70,7 +70,7 @@ export function checkKernels(addon: NativeAddon, built: KernelLibrary, options: 
   const native = callNative(() => new addon.NativeProgram(built.library));
   try {
     const places = new Map(native.entries.map(({ name }, place) => [name, place]));
-    const uses = bufferUses(built.program);
+    const uses = bufferUses(built.planned.plan.program);
     const checks: KernelCheck[] = [];
     built.kernels.forEach((kernel, index) => {
       const place = places.get(kernel.name);
@@ -117,7 +117,8 @@ export function checkKernel(kernel: Kernel, context: KernelContext): KernelCheck
       ...(difference === undefined ? {} : { difference }),
     };
   } catch (error) {
-    if (!(error instanceof DiagnosticError)) throw error;
+    // A device that fails is no fault of the kernel.
+    if (!(error instanceof InternalError)) throw error;
     const fault = error.diagnostic.what;
     return { ...about, checkedTasks: 0, wholeTasks: true, elements: 0, worstError: 0, unstable: 0, ok: false, fault };
   }
@@ -140,7 +141,7 @@ function trial(kernel: Kernel, { memory, run, options }: KernelContext, positive
   run(buffers);
   const whole = parts.every((part) => part.kernel.body === kernel.body);
   const all = whole && tasks === kernel.tasks;
-  const written = buffers.filter(({ first, role }) => first !== undefined && role !== "status");
+  const written = buffers.filter(({ param, role }) => param.access !== "read" && role !== "status");
   const terms =
     kernel.flops /
     Math.max(

@@ -1,10 +1,83 @@
-/** C compilers that are missing, broken or too slow, and cache folders that cannot be used. */
+/** C compilers that are missing, broken or too slow, cache folders that cannot be used, and devices that are not there. */
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert } from "chai";
 import { kiln } from "../bin/kiln.ts";
 import { commandMistakes } from "./command.ts";
 import { project, writeProject } from "./project.ts";
+
+describe("mistakes: devices", () => {
+  let folder = "";
+
+  before(() => {
+    folder = writeProject(project());
+    kiln(["compile", "model.ts", "--no-check", "--out", "only-c"], folder);
+    kiln(["compile", "model.ts", "--no-check", "--out", "gpus", "--target", "wgsl,cuda"], folder, { KILN_NVCC: "" });
+  });
+
+  commandMistakes(
+    () => folder,
+    [
+      {
+        mistake: "training on a device that the artifact was not compiled for",
+        words: ["train", "only-c", "--device", "wgpu"],
+        exit: 3,
+        error: {
+          code: "K5230",
+          kind: "target",
+          what: "wgpu",
+          expected: "wgsl",
+          got: "c",
+          hint: "--target c,wgsl",
+        },
+      },
+      {
+        mistake: "verifying a target that the artifact has not",
+        words: ["verify", "only-c", "--target", "wgsl"],
+        exit: 1,
+        error: { code: "K3092", what: "target", expected: "c", got: "wgsl", hint: "kiln inspect" },
+      },
+      {
+        mistake: "the processor, for an artifact for GPUs alone",
+        words: ["train", "gpus", "--device", "cpu"],
+        exit: 3,
+        error: { code: "K5230", kind: "target", what: "cpu", expected: "c", got: "wgsl, cuda", hint: "wgsl,cuda,c" },
+      },
+      {
+        mistake: "no wgpu-native",
+        words: ["train", "gpus", "--device", "wgpu"],
+        env: { WGPU_NATIVE_PATH: "no-such-library" },
+        exit: 3,
+        error: {
+          code: "K5201",
+          kind: "target",
+          expected: "WGPU_NATIVE_PATH",
+          got: "no-such-library",
+          hint: "setup:wgpu",
+        },
+      },
+      {
+        mistake: "no CUDA driver",
+        words: ["train", "gpus", "--device", "cuda"],
+        env: { KILN_CUDA_DRIVER: "no-such-driver.so" },
+        exit: 3,
+        error: {
+          code: "K5420",
+          kind: "target",
+          expected: "no-such-driver.so",
+          got: "no-such-driver.so",
+          hint: "--device",
+        },
+      },
+      {
+        mistake: "a device that there is not",
+        words: ["train", "gpus", "--device", "tpu"],
+        exit: 2,
+        error: { code: "K6003", what: "--device", expected: "cuda", got: "tpu", hint: "--device" },
+      },
+    ],
+  );
+});
 
 describe("mistakes: compilers and caches", () => {
   let folder = "";
