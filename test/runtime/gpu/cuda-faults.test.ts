@@ -88,7 +88,9 @@ describe("failures of the CUDA driver", function () {
           const where = `${name}, call ${nth}, code ${code}`;
           try {
             await everything();
-            expect(harmless, where).to.include(name);
+            // How often some are called depends on who comes first; the last call of before may not be made again.
+            const isReached = driver.log("call").filter((each) => each === name).length >= nth;
+            if (isReached) expect(harmless, where).to.include(name);
           } catch (error) {
             if (!(error instanceof DiagnosticError)) throw error;
             expect(error, where).to.be.instanceOf(TargetError);
