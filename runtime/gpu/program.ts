@@ -42,7 +42,7 @@ export class GpuProgram implements Executor {
   readonly device: DeviceName;
   readonly threads = 0;
   // The device rests between stretches; a stop is heard within one.
-  readonly stretchTime = 200;
+  readonly stretchTime = 50;
   readonly region: ArrayBuffer;
   readonly #target: GpuTarget;
   readonly #gpu: GpuDevice;
