@@ -71,10 +71,12 @@ class Device : public std::enable_shared_from_this<Device> {
     if (failure && failure->call == "lost") return lose(*failure);
     return failure;
   }
-  // The same to give something back: there is nobody to tell, so the failure is kept for `close`.
+  // The same to give something back: there is nobody to tell, so the failure is kept for `close`. It is given back even
+  // if the context cannot be set, which mostly is the thread's already.
   template <class... Parameters, class... Arguments>
   void release(const Function<CUresult(Parameters...)> &function, Arguments... arguments) {
-    noteRelease(call(function, arguments...));
+    noteRelease(driver_.call(driver_.cuCtxSetCurrent, context_));
+    noteRelease(driver_.call(function, arguments...));
   }
 
   // Zeroed memory.

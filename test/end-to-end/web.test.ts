@@ -3,7 +3,6 @@
  * reference train, its controls and weights work, as a folder on a server and as one file, and nothing complains.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -59,7 +58,6 @@ describe("an exported page", function () {
     expect(exported.code, exported.talk).to.equal(0);
     server = await StaticServer.start(web());
     chromium = await Chromium.start(path);
-    await chromium.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: folder });
   });
   after(async () => {
     await chromium?.close();
@@ -92,9 +90,8 @@ describe("an exported page", function () {
       await page.until("/2[0-4] of 24 right$/.test(document.querySelector('#samples-note').textContent)");
       expect(await page.text()).to.match(/Accuracy\s+9[3-9]\.\d\d\s?%/);
 
-      await page.evaluate(click("download"));
+      const file = await chromium.download(folder, async () => page.evaluate(click("download")));
       await page.until("document.querySelector('#weights-note').textContent.startsWith('Saved')");
-      const file = await downloaded(folder);
       const { tensors, metadata } = readSafetensors(file);
       expect([...tensors.keys()].toSorted()).to.deep.equal(["fc1.bias", "fc1.weight", "fc2.bias", "fc2.weight"]);
       expect(metadata.get("format")).to.equal("pt");
@@ -230,14 +227,4 @@ function inWindows(losses: readonly number[]): void {
   for (const { first, last, atol } of judge.windows)
     for (let step = first; step <= Math.min(last, losses.length); step++)
       expect(losses[step - 1], `loss ${step}`).to.be.closeTo(Number(reference[step - 1]), atol);
-}
-
-/** The file that Chromium has saved, once it is whole. */
-async function downloaded(folder: string): Promise<string> {
-  for (const end = Date.now() + 20_000; Date.now() < end;) {
-    const name = (await readdir(folder)).find((each) => each.endsWith(".safetensors"));
-    if (name !== undefined) return join(folder, name);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  throw new Error("nothing was downloaded");
 }

@@ -75,6 +75,8 @@ export class Chromium {
   readonly #waiting = new Map<number, Waiting>();
   readonly #pages = new Map<string, Page>();
   readonly #ended: Promise<void>;
+  /** Takes events of the browser itself. */
+  #receiveOwn: (method: string, params: unknown) => void = () => undefined;
   #next = 1;
   #log = "";
 
@@ -126,6 +128,24 @@ export class Chromium {
     return page;
   }
 
+  /** Does what makes a page save a file, into `folder`; the file's path, once it is whole. */
+  async download(folder: string, action: () => Promise<void>): Promise<string> {
+    await this.send("Browser.setDownloadBehavior", { behavior: "allow", downloadPath: folder, eventsEnabled: true });
+    const saved = new Promise<string>((resolve, reject) => {
+      let name = "";
+      this.#receiveOwn = (method, params) => {
+        const { suggestedFilename, state } = params as { suggestedFilename?: string; state?: string };
+        if (method === "Browser.downloadWillBegin") name = suggestedFilename ?? name;
+        if (method !== "Browser.downloadProgress" || state === "inProgress") return;
+        if (state === "completed") resolve(join(folder, name));
+        else reject(new Error(`${name} was not saved: ${state}`));
+      };
+      void this.#ended.then(() => reject(new Error("Chromium has ended")));
+    });
+    const [path] = await Promise.all([saved, action()]);
+    return path;
+  }
+
   /** A call of the DevTools protocol. */
   async send(method: string, params: object = {}, sessionId?: string): Promise<unknown> {
     const id = this.#next++;
@@ -143,8 +163,12 @@ export class Chromium {
     rmSync(this.#profile, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  #receive({ id, sessionId = "", method = "", params, result, error }: Message): void {
-    if (id === undefined) return this.#pages.get(sessionId)?.receive(method, params);
+  #receive({ id, sessionId, method = "", params, result, error }: Message): void {
+    if (id === undefined) {
+      if (sessionId === undefined) this.#receiveOwn(method, params);
+      else this.#pages.get(sessionId)?.receive(method, params);
+      return;
+    }
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     if (error === undefined) waiting?.resolve(result);
