@@ -148,7 +148,8 @@ Entry::Entry(const char *name, Needs needs) : lock_(emulator.mutex) {
     result_ = emulator.sticky;
   } else {
     result_ = emulator.injected(name);
-    if (breaksContext(result_)) emulator.sticky = result_;
+    // Without a context nothing is left that could be broken.
+    if (breaksContext(result_) && emulator.contexts > 0) emulator.sticky = result_;
   }
 }
 
