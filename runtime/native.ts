@@ -68,10 +68,28 @@ export type NativeLaunch = {
 };
 
 /**
- * A device of wgpu-native. Calls are queued for its own thread and run in order; what is made is known by its number.
- * The caller checks bounds and limits.
+ * A GPU that the addon drives from a thread of its own. Calls are queued for that thread and run in order; what is made is
+ * known by its number. The caller checks bounds and limits.
  */
-export type NativeWgpuDevice = {
+export type NativeGpuDevice = {
+  allocate(bytes: number): number;
+  /** Gives memory, a module or a sequence back, once nothing queued uses it. */
+  free(id: number): void;
+  write(memory: number, offset: number, data: Uint8Array): void;
+  /** At most `gpuReadLimit` bytes. */
+  read(memory: number, offset: number, into: Uint8Array): Promise<void>;
+  readSync(memory: number, offset: number, into: Uint8Array): void;
+  run(sequence: number, steps: number): Promise<number>;
+  runSync(sequence: number, steps: number): number;
+  stop(sequence: number): void;
+  close(): Promise<void>;
+};
+
+/** Most bytes that one call reads from a GPU: what is copied on JavaScript's thread at once. */
+export const gpuReadLimit = 4 * 2 ** 20;
+
+/** A device of wgpu-native. */
+export type NativeWgpuDevice = NativeGpuDevice & {
   /** Opens the best adapter of those whose name or driver holds `adapter`. Called once, before everything else. */
   open(
     library: string,
@@ -79,28 +97,14 @@ export type NativeWgpuDevice = {
   ): Promise<{ readonly adapter: NativeAdapter; readonly limits: Readonly<Record<NativeLimit, number>> }>;
   /** What adapters there are; no device need be open. */
   adapters(library: string): Promise<readonly NativeAdapter[]>;
-  allocate(bytes: number): number;
-  /** Gives memory, a module or a sequence back, once nothing queued uses it. */
-  free(id: number): void;
-  write(memory: number, offset: number, data: Uint8Array): void;
-  /** At most `wgpuReadLimit` bytes. */
-  read(memory: number, offset: number, into: Uint8Array): Promise<void>;
-  readSync(memory: number, offset: number, into: Uint8Array): void;
   load(kernels: readonly NativeKernel[]): Promise<number>;
   sequence(launches: readonly NativeLaunch[]): number;
-  run(sequence: number, steps: number): Promise<number>;
-  runSync(sequence: number, steps: number): number;
-  stop(sequence: number): void;
   /** Destroys the device under what uses it, as a driver that resets would: for tests. */
   lose(): void;
-  close(): Promise<void>;
 };
 
 /** Limits of a device, as `GpuInfo` names them. */
 export type NativeLimit = "alignment" | "memoryBytes" | "bindingBytes" | "bindings" | "threads" | "sharedBytes";
-
-/** Most bytes that one call reads from a device of wgpu-native. */
-export const wgpuReadLimit = 4 * 2 ** 20;
 
 /** What a GPU that CUDA drives is and allows. Clocks are in kilohertz, the memory's bus in bits. */
 export type NativeCudaTraits = {
@@ -130,28 +134,15 @@ export type NativeCudaLaunch = {
   readonly ranges: readonly number[];
 };
 
-/**
- * A GPU that CUDA drives. Calls are queued for its own thread and run in order; what is made is known by its number. The
- * caller checks bounds and limits.
- */
-export type NativeCudaDevice = {
+/** A GPU that CUDA drives. */
+export type NativeCudaDevice = NativeGpuDevice & {
   /** Opens GPU `number` with the driver's library. Called once, before everything else. */
   open(driver: string, number: number): Promise<NativeCudaTraits>;
-  allocate(bytes: number): number;
-  /** Gives memory, a module or a sequence back, once nothing queued uses it. */
-  free(id: number): void;
-  write(memory: number, offset: number, data: Uint8Array): void;
-  read(memory: number, offset: number, into: Uint8Array): Promise<void>;
-  readSync(memory: number, offset: number, into: Uint8Array): void;
   /** Loads compiled code. */
   load(kernels: readonly NativeCudaKernel[], code: Uint8Array): Promise<number>;
   /** Compiles source with the NVRTC at a path and loads the result. */
   compile(kernels: readonly NativeCudaKernel[], source: string, compiler: string): Promise<number>;
   sequence(module: number, launches: readonly NativeCudaLaunch[]): number;
-  run(sequence: number, steps: number): Promise<number>;
-  runSync(sequence: number, steps: number): number;
-  stop(sequence: number): void;
-  close(): Promise<void>;
 };
 
 /** The addon. */

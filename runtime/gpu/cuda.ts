@@ -122,25 +122,11 @@ function infoOf(traits: NativeCudaTraits): GpuInfo {
 }
 
 class Device extends NativeDevice<NativeCudaDevice> implements CudaDevice {
-  readonly info: GpuInfo;
   readonly traits: NativeCudaTraits;
 
   constructor(native: NativeCudaDevice, traits: NativeCudaTraits) {
-    super(native);
+    super(native, infoOf(traits));
     this.traits = traits;
-    this.info = infoOf(traits);
-  }
-
-  allocate(bytes: number): OwnedMemory {
-    const size = Math.ceil(bytes / 4) * 4;
-    const { memoryBytes } = this.info;
-    if (!Number.isSafeInteger(size) || size <= 0 || size > memoryBytes)
-      throw fail(messages.gpuOutOfMemory(bytes, `a memory has 1 to ${memoryBytes} bytes`));
-    return new OwnedMemory(
-      this,
-      this.called("allocate", (native) => native.allocate(size), bytes),
-      size,
-    );
   }
 
   async load({ kernels, image }: GpuProgramText): Promise<OwnedModule> {
@@ -174,7 +160,7 @@ class Device extends NativeDevice<NativeCudaDevice> implements CudaDevice {
       return { kernel: launch.kernel, groups: launch.groups, ranges };
     });
     const id = this.called("sequence", (native) => native.sequence(owned.id, described));
-    return new OwnedSequence(this, id, owned, launches);
+    return new OwnedSequence(this, id, launches);
   }
 
   protected errorFor(call: string, error: unknown, bytes: number): Error {

@@ -5,33 +5,22 @@
  */
 import { DiagnosticError, fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
+import { gpuReadLimit, type NativeGpuDevice } from "../native.ts";
 import { checkCopy, checkReach, checkSteps } from "./check.ts";
-import type { GpuKernel, GpuLaunch, GpuMemory, GpuModule, GpuSequence } from "./device.ts";
-
-/** The calls that every such device of the addon has. */
-export type NativeGpu = {
-  free(id: number): void;
-  write(memory: number, offset: number, data: Uint8Array): void;
-  read(memory: number, offset: number, into: Uint8Array): Promise<void>;
-  readSync(memory: number, offset: number, into: Uint8Array): void;
-  run(sequence: number, steps: number): Promise<number>;
-  runSync(sequence: number, steps: number): number;
-  stop(sequence: number): void;
-  close(): Promise<void>;
-};
-
-/** Most bytes that one call reads: what is copied on JavaScript's thread at once. */
-const readLimit = 4 * 2 ** 20;
+import type { GpuInfo, GpuKernel, GpuLaunch, GpuMemory, GpuModule, GpuSequence } from "./device.ts";
 
 /** What the addon knows by a number, and whether it was given back. */
 export class Owned {
   readonly owner: NativeDevice;
   readonly id: number;
+  /** Bytes of the device's memory that it takes. */
+  readonly bytes: number;
   isFreed = false;
 
-  constructor(owner: NativeDevice, id: number) {
+  constructor(owner: NativeDevice, id: number, bytes = 0) {
     this.owner = owner;
     this.id = id;
+    this.bytes = bytes;
     owner.track(this);
   }
 
@@ -44,14 +33,7 @@ export class Owned {
 }
 
 /** Memory of a device. */
-export class OwnedMemory extends Owned implements GpuMemory {
-  readonly bytes: number;
-
-  constructor(owner: NativeDevice, id: number, bytes: number) {
-    super(owner, id);
-    this.bytes = bytes;
-  }
-}
+export class OwnedMemory extends Owned implements GpuMemory {}
 
 /** Kernels that a device has compiled. */
 export class OwnedModule extends Owned implements GpuModule {
@@ -63,14 +45,12 @@ export class OwnedModule extends Owned implements GpuModule {
   }
 }
 
-/** Launches that a device has prepared. */
+/** Launches that a device has prepared; they keep their kernels, but not the memories they use. */
 export class OwnedSequence extends Owned implements GpuSequence {
   readonly launches: readonly GpuLaunch[];
-  readonly module: OwnedModule;
 
-  constructor(owner: NativeDevice, id: number, module: OwnedModule, launches: readonly GpuLaunch[]) {
+  constructor(owner: NativeDevice, id: number, launches: readonly GpuLaunch[]) {
     super(owner, id);
-    this.module = module;
     this.launches = launches;
   }
 
@@ -88,13 +68,12 @@ export class OwnedSequence extends Owned implements GpuSequence {
 
   /** Ends the runs that were asked for, after the steps that are under way. */
   stop(): void {
-    if (!this.isFreed) this.owner.called("stop", (native) => native.stop(this.id));
+    this.owner.halt(this);
   }
 
   private check(steps: number): void {
     checkSteps(steps);
     this.owner.own("sequence", this, OwnedSequence);
-    this.owner.own("module", this.module, OwnedModule);
     for (const launch of this.launches) {
       for (const { memory } of launch.bindings) this.owner.own("memory", memory, OwnedMemory);
       checkReach(launch, steps);
@@ -102,17 +81,35 @@ export class OwnedSequence extends Owned implements GpuSequence {
   }
 }
 
+/** What is left of an object that JavaScript has forgotten. */
+type Held = Pick<Owned, "id" | "bytes">;
+
 /** The part of a device that does not depend on who drives it. `N`: its calls in the addon. */
-export abstract class NativeDevice<N extends NativeGpu = NativeGpu> {
+export abstract class NativeDevice<N extends NativeGpuDevice = NativeGpuDevice> {
+  readonly info: GpuInfo;
   private readonly native: N;
   private isClosed = false;
-  private readonly forgotten: FinalizationRegistry<number>;
+  /** Bytes of all memories that were not given back. */
+  private allocated = 0;
+  private readonly forgotten: FinalizationRegistry<Held>;
 
-  constructor(native: N) {
+  constructor(native: N, info: GpuInfo) {
     this.native = native;
-    this.forgotten = new FinalizationRegistry((id) => {
-      if (!this.isClosed) native.free(id);
-    });
+    this.info = info;
+    this.forgotten = new FinalizationRegistry((held) => this.giveBack(held));
+  }
+
+  /** Zeroed memory of at least `bytes` bytes, a multiple of four. */
+  allocate(bytes: number): OwnedMemory {
+    const size = Math.ceil(bytes / 4) * 4;
+    const { memoryBytes } = this.info;
+    if (!Number.isSafeInteger(size) || size <= 0 || size > memoryBytes)
+      throw fail(messages.gpuOutOfMemory(bytes, `a memory has 1 to ${memoryBytes} bytes`));
+    const room = this.capacity() - this.allocated;
+    if (size > room)
+      throw fail(messages.gpuOutOfMemory(bytes, `${Math.max(0, room)} bytes of this machine's are left`));
+    const id = this.called("allocate", (native) => native.allocate(size), bytes);
+    return new OwnedMemory(this, id, size);
   }
 
   /** Copies to the device. */
@@ -151,13 +148,19 @@ export abstract class NativeDevice<N extends NativeGpu = NativeGpu> {
 
   /** Remembers to give something back when it is forgotten. */
   track(owned: Owned): void {
-    this.forgotten.register(owned, owned.id, owned);
+    this.allocated += owned.bytes;
+    this.forgotten.register(owned, { id: owned.id, bytes: owned.bytes }, owned);
+  }
+
+  /** Ends the runs of a sequence. One that is gone has none. */
+  halt(sequence: OwnedSequence): void {
+    if (!this.isClosed && !sequence.isFreed) this.native.stop(sequence.id);
   }
 
   /** Gives something back. */
   release(owned: Owned): void {
     this.forgotten.unregister(owned);
-    if (!this.isClosed) this.native.free(owned.id);
+    this.giveBack(owned);
   }
 
   /** `value` as what this device made. @throws TargetError K5206 and K5207. */
@@ -194,8 +197,18 @@ export abstract class NativeDevice<N extends NativeGpu = NativeGpu> {
     return action(this.native);
   }
 
+  /** Most bytes that all memories together may take, where the driver does not see to it. */
+  protected capacity(): number {
+    return Infinity;
+  }
+
   /** The error for what the addon threw in a call for `bytes` bytes. */
   protected abstract errorFor(call: string, error: unknown, bytes: number): Error;
+
+  private giveBack({ id, bytes }: Held): void {
+    this.allocated -= bytes;
+    if (!this.isClosed) this.native.free(id);
+  }
 }
 
 /** Which kind of failure the addon threw, and its text: `memory`, `lost`, another that a device tells apart, or the call. */
@@ -206,8 +219,8 @@ export function nativeFailure(call: string, error: unknown): { readonly kind: st
 
 /** An array in pieces that one call reads. */
 function pieces(into: Uint8Array): readonly { readonly at: number; readonly piece: Uint8Array }[] {
-  return Array.from({ length: Math.ceil(into.byteLength / readLimit) }, (_, index) => {
-    const at = index * readLimit;
-    return { at, piece: into.subarray(at, at + readLimit) };
+  return Array.from({ length: Math.ceil(into.byteLength / gpuReadLimit) }, (_, index) => {
+    const at = index * gpuReadLimit;
+    return { at, piece: into.subarray(at, at + gpuReadLimit) };
   });
 }
