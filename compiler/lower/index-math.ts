@@ -4,7 +4,8 @@
  * apart (a quotient, a remainder, a loaded index). Reshapes that only merge or split axes thereby become affine again,
  * which is what makes movement free.
  */
-import { int, mapParts, scalar, variable, type Expr } from "../../ir/loop/loop.ts";
+import { int, scalar, variable, type Expr } from "../../ir/loop/loop.ts";
+import { mapParts } from "../../ir/loop/walk.ts";
 import { at } from "../../ir/type.ts";
 
 /** Inclusive range of an integer. */

@@ -5,6 +5,7 @@
  */
 import type { BufferParam, Draw, Expr, LoopOptions, Stmt } from "../../ir/loop/loop.ts";
 import * as loopIr from "../../ir/loop/loop.ts";
+import { partsOf } from "../../ir/loop/walk.ts";
 import type { DType, Shape } from "../../ir/type.ts";
 import { bufferElements, type Buffer } from "../memory/buffer.ts";
 import { exprKey, offsetOf, rangeOf, simplify, type Range, type Ranges } from "./index-math.ts";
@@ -223,7 +224,7 @@ export class KernelWriter {
 /** Variables and arrays that an expression mentions. */
 function freeNames(expr: Expr): string[] {
   const own = expr.kind === "variable" ? [expr.name] : expr.kind === "load" ? [expr.buffer] : [];
-  return [...own, ...loopIr.partsOf(expr).flatMap(freeNames)];
+  return [...own, ...partsOf(expr).flatMap(freeNames)];
 }
 
 /** Whether two indices name the same element of a value of this shape; along an axis of one element any two do. */

@@ -1,6 +1,7 @@
 /** What lowering a group gives: a kernel without a name, and what the planner must know about it. */
 import type { Node } from "../../ir/graph.ts";
-import { partsOf, type BufferParam, type Expr, type Stmt } from "../../ir/loop/loop.ts";
+import type { BufferParam, Expr, Stmt } from "../../ir/loop/loop.ts";
+import { partsOf } from "../../ir/loop/walk.ts";
 import type { Machine } from "../../ir/machine.ts";
 import { slackElements, type Buffer } from "../memory/buffer.ts";
 import type { Group, Store } from "../schedule/group.ts";

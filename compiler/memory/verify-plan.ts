@@ -6,7 +6,8 @@
  */
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
-import { int, partsOf, unboundedSize, variable, type Expr, type Kernel, type Stmt } from "../../ir/loop/loop.ts";
+import { int, unboundedSize, variable, type Expr, type Kernel, type Stmt } from "../../ir/loop/loop.ts";
+import { partsOf } from "../../ir/loop/walk.ts";
 import { entryLabel, type Launch, type PlannedEntry, type PlannedProgram } from "../../ir/program.ts";
 import { at, dtypeBytes, elementCount } from "../../ir/type.ts";
 import { narrowed, rangeOf, substitute, type Range } from "../lower/index-math.ts";

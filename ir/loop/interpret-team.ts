@@ -7,6 +7,7 @@ import { evaluator, type Evaluate } from "./evaluate.ts";
 import { translate, type Run, type Scope } from "./interpret-statement.ts";
 import { localArray, LoopMemory } from "./memory.ts";
 import type { Expr, MatrixFormat, Stmt } from "./loop.ts";
+import { allStatements } from "./walk.ts";
 
 /** The variables of all threads of a task; those of the thread that runs lie in the scope's `values`. */
 export class Team {
@@ -68,9 +69,13 @@ export function runTogether(body: readonly Stmt[], outer: Scope, team: Team): Ru
 
 /** Whether threads meet within a statement. */
 function meets(stmt: Stmt): boolean {
-  if (stmt.kind === "for") return stmt.mode === "tasks" || stmt.body.some(meets);
-  if (stmt.kind === "if") return [...stmt.then, ...stmt.otherwise].some(meets);
-  return stmt.kind === "barrier" || stmt.kind === "mma" || stmt.kind === "shared";
+  return allStatements([stmt]).some(
+    (inner) =>
+      inner.kind === "barrier" ||
+      inner.kind === "mma" ||
+      inner.kind === "shared" ||
+      (inner.kind === "for" && inner.mode === "tasks"),
+  );
 }
 
 function meeting(stmt: Stmt, scope: Scope, arrays: Map<string, LoopMemory>, team: Team): Run {

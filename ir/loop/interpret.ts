@@ -12,6 +12,7 @@ import { runTogether, Team } from "./interpret-team.ts";
 import { translateBody, type DrawNumbers, type Scope } from "./interpret-statement.ts";
 import { LoopMemory, type Fault, type LoopArray, type Progress } from "./memory.ts";
 import { unboundedSize, type Kernel, type Stmt } from "./loop.ts";
+import { allStatements } from "./walk.ts";
 import { verifyKernel } from "./verify.ts";
 
 export type { LoopArray } from "./memory.ts";
@@ -66,14 +67,12 @@ export function interpretKernel(
 
 /** Buffers that tasks share by design: they are only written by checks and draws. */
 function exemptBuffers(body: readonly Stmt[]): Set<string> {
-  const names = new Set<string>();
-  for (const stmt of body) {
-    if (stmt.kind === "check") names.add(stmt.status);
-    if (stmt.kind === "draw") names.add(stmt.generator);
-    const inner = stmt.kind === "for" ? stmt.body : stmt.kind === "if" ? [...stmt.then, ...stmt.otherwise] : [];
-    for (const name of exemptBuffers(inner)) names.add(name);
-  }
-  return names;
+  return new Set(
+    allStatements(body).flatMap((stmt) => {
+      if (stmt.kind === "check") return [stmt.status];
+      return stmt.kind === "draw" ? [stmt.generator] : [];
+    }),
+  );
 }
 
 /** A fresh, zeroed array for `size` elements of a dtype, as `interpretKernel` takes it. */

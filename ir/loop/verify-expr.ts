@@ -4,7 +4,8 @@
  */
 import { unreachable } from "../diagnostic/diagnostic.ts";
 import { isFloat, type DType } from "../type.ts";
-import { indexType, partsOf, type Expr, type ValueType } from "./loop.ts";
+import { indexType, type Expr, type ValueType } from "./loop.ts";
+import { partsOf } from "./walk.ts";
 import { formatValueType, printExpr } from "./print.ts";
 import { scalarOps, type ScalarOp } from "./scalar.ts";
 

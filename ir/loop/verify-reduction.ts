@@ -3,8 +3,8 @@
  * combining it with something else by its operation, and may look at none of them in between, since every lane has a
  * share of its own until the loop ends.
  */
-import { unreachable } from "../diagnostic/diagnostic.ts";
-import { partsOf, type Expr, type Reduction, type Stmt } from "./loop.ts";
+import type { Expr, Reduction, Stmt } from "./loop.ts";
+import { allStatements, expressionsOf, partsOf } from "./walk.ts";
 
 /** The rule that a vector loop's body breaks, or `undefined`. `outside`: mutable variables declared before the loop. */
 export function checkReduction(
@@ -14,8 +14,8 @@ export function checkReduction(
 ): string | undefined {
   const declared = new Map(reductions.map((reduction) => [reduction.name, reduction]));
   const assigned = new Set<string>();
-  for (const stmt of statements(body)) {
-    const expressions = operands(stmt);
+  for (const stmt of allStatements(body)) {
+    const expressions = [...expressionsOf(stmt)];
     if (stmt.kind === "assign" && outside.has(stmt.name)) {
       const reduction = declared.get(stmt.name);
       if (reduction === undefined) return `it changes \`${stmt.name}\` without declaring a reduction`;
@@ -44,43 +44,6 @@ function combined(value: Expr, { name, op }: Reduction): readonly Expr[] | undef
   if (value.op === "sub" && op === "add" && isSelf(x)) return [y];
   if (value.op === "fma" && op === "add" && isSelf(z)) return [x, y];
   return undefined;
-}
-
-/** All statements of a body, inner ones included. */
-function* statements(body: readonly Stmt[]): Generator<Stmt> {
-  for (const stmt of body) {
-    yield stmt;
-    if (stmt.kind === "for") yield* statements(stmt.body);
-    if (stmt.kind === "if") yield* statements([...stmt.then, ...stmt.otherwise]);
-  }
-}
-
-/** The expressions of a statement itself, not of those within it. */
-function operands(stmt: Stmt): Expr[] {
-  switch (stmt.kind) {
-    case "for":
-      return [stmt.begin, stmt.end];
-    case "let":
-    case "mutable":
-    case "assign":
-      return [stmt.value];
-    case "store":
-      return [stmt.index, stmt.value];
-    case "if":
-      return [stmt.condition];
-    case "check":
-      return [stmt.condition, stmt.value, stmt.limit];
-    case "mma":
-      return [...stmt.a, ...stmt.b];
-    case "local":
-    case "shared":
-    case "barrier":
-    case "draw":
-    case "note":
-      return [];
-    default:
-      return unreachable(stmt);
-  }
 }
 
 function mentions(expr: Expr, name: string): boolean {

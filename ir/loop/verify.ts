@@ -5,8 +5,9 @@
  */
 import { fail } from "../diagnostic/diagnostic.ts";
 import { malformedKernel } from "../diagnostic/messages.ts";
-import { dtypeBytes, type DType } from "../type.ts";
+import { dtypeBytes } from "../type.ts";
 import { indexType, type Kernel, type Stmt, type ValueType } from "./loop.ts";
+import { allStatements } from "./walk.ts";
 import { formatValueType, printExpr, printStmt } from "./print.ts";
 import { checkReduction } from "./verify-reduction.ts";
 import { mayVary, sameValueType, verifyExpr, type ArrayInfo, type Names } from "./verify-expr.ts";
@@ -244,13 +245,10 @@ function claim(context: Context, name: string): void {
 }
 
 function localBytes(body: readonly Stmt[]): number {
-  const own = (dtype: DType, size: number): number => dtypeBytes[dtype] * size;
-  return body.reduce((sum, stmt) => {
-    if (stmt.kind === "local") return sum + own(stmt.dtype, stmt.size);
-    if (stmt.kind === "for") return sum + localBytes(stmt.body);
-    if (stmt.kind === "if") return sum + localBytes(stmt.then) + localBytes(stmt.otherwise);
-    return sum;
-  }, 0);
+  return allStatements(body).reduce(
+    (sum, stmt) => (stmt.kind === "local" ? sum + dtypeBytes[stmt.dtype] * stmt.size : sum),
+    0,
+  );
 }
 
 function isVariable(expr: { readonly kind: string; readonly name?: string }, name: string): boolean {

@@ -5,7 +5,8 @@
  */
 import { fail } from "../../../ir/diagnostic/diagnostic.ts";
 import { malformedProgram } from "../../../ir/diagnostic/messages.ts";
-import type { Kernel, Stmt } from "../../../ir/loop/loop.ts";
+import type { Kernel } from "../../../ir/loop/loop.ts";
+import { allStatements } from "../../../ir/loop/walk.ts";
 import type { PlannedProgram } from "../../../ir/program.ts";
 import { at } from "../../../ir/type.ts";
 import { code, comment, Fragment, SourceWriter } from "../../source-writer.ts";
@@ -36,7 +37,7 @@ const headerName = "kernels.h";
 export function emitC(program: PlannedProgram, options: EmitOptions = {}): CProgram {
   checkNames(program.kernels);
   const aliased = aliasedBuffers(program);
-  const draws = program.kernels.some((kernel) => hasDraw(kernel.body));
+  const draws = program.kernels.some(({ body }) => allStatements(body).some(({ kind }) => kind === "draw"));
   const support = new CSupport();
   const texts = program.kernels.map((kernel, index) => {
     const writer = new SourceWriter();
@@ -105,12 +106,4 @@ function checkNames(kernels: readonly Kernel[]): void {
     if (seen.has(name)) throw fail(malformedProgram(`two kernels are called ${name}`));
     seen.add(name);
   }
-}
-
-function hasDraw(body: readonly Stmt[]): boolean {
-  return body.some((stmt) => {
-    if (stmt.kind === "for") return hasDraw(stmt.body);
-    if (stmt.kind === "if") return hasDraw(stmt.then) || hasDraw(stmt.otherwise);
-    return stmt.kind === "draw";
-  });
 }

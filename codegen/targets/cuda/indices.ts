@@ -5,16 +5,8 @@
  * vectors lie at multiples of their size. What comes out is for the emitter alone: its loads and loops are indexed by
  * i32, which loop IR does not allow.
  */
-import {
-  cast,
-  indexType,
-  mapParts,
-  scalar,
-  type Expr,
-  type Kernel,
-  type Stmt,
-  type ValueType,
-} from "../../../ir/loop/loop.ts";
+import { cast, indexType, scalar, type Expr, type Kernel, type Stmt, type ValueType } from "../../../ir/loop/loop.ts";
+import { mapParts } from "../../../ir/loop/walk.ts";
 import { alignedElements } from "./aligned.ts";
 import { anything, between, either, exactly, fitsInt, fitsLong, ofDtype, resultOf, type Known } from "./ranges.ts";
 

@@ -5,6 +5,7 @@
 import { fail, unreachable } from "../../../ir/diagnostic/diagnostic.ts";
 import { cudaLimit, notOnCuda } from "../../../ir/diagnostic/messages.ts";
 import type { BufferParam, Kernel, Stmt } from "../../../ir/loop/loop.ts";
+import { allStatements } from "../../../ir/loop/walk.ts";
 import { dtypeBytes } from "../../../ir/type.ts";
 import { code, comment, type Fragment, type SourceWriter } from "../../source-writer.ts";
 import { expressionText } from "../c-family/expression.ts";
@@ -47,11 +48,9 @@ export function writeKernel(kernel: Kernel, buffers: BufferFacts, writer: Source
 
 /** Bytes of a kernel's shared arrays. */
 export function sharedBytes(body: readonly Stmt[]): number {
-  return body.reduce((sum, stmt) => {
-    if (stmt.kind === "shared")
-      return sum + Math.ceil((stmt.size * dtypeBytes[stmt.dtype]) / widestAccess) * widestAccess;
-    if (stmt.kind === "for") return sum + sharedBytes(stmt.body);
-    return stmt.kind === "if" ? sum + sharedBytes(stmt.then) + sharedBytes(stmt.otherwise) : sum;
+  return allStatements(body).reduce((sum, stmt) => {
+    if (stmt.kind !== "shared") return sum;
+    return sum + Math.ceil((stmt.size * dtypeBytes[stmt.dtype]) / widestAccess) * widestAccess;
   }, 0);
 }
 

@@ -2,7 +2,8 @@
  * How the arrays of a kernel are accessed: which of them are declared as arrays of 4-lane vectors, which loads and stores
  * then are of one vector, and where a barrier must order the memory of buffers too.
  */
-import { partsOf, unboundedSize, type Expr, type Kernel, type Stmt } from "../../../ir/loop/loop.ts";
+import { unboundedSize, type Expr, type Kernel, type Stmt } from "../../../ir/loop/loop.ts";
+import { allStatements, expressionsOf, partsOf } from "../../../ir/loop/walk.ts";
 import { isInteger } from "../../../ir/type.ts";
 
 /** Powers of two that variables in sight are multiples of. */
@@ -87,32 +88,6 @@ function arraysOf({ buffers }: Kernel, body: readonly Stmt[]) {
   ];
 }
 
-/** The expressions that stand in a statement itself. */
-export function expressionsOf(stmt: Stmt): readonly Expr[] {
-  switch (stmt.kind) {
-    case "for":
-      return stmt.mode === "tasks" ? [] : [stmt.begin, stmt.end];
-    case "let":
-    case "mutable":
-    case "assign":
-      return [stmt.value];
-    case "store":
-      return [stmt.index, stmt.value];
-    case "if":
-      return [stmt.condition];
-    case "check":
-      return [stmt.condition, stmt.value, stmt.limit];
-    case "mma":
-      return [...stmt.a, ...stmt.b];
-    case "local":
-    case "shared":
-    case "barrier":
-    case "draw":
-    case "note":
-      return [];
-  }
-}
-
 function ofLoop(stmt: Extract<Stmt, { kind: "for" }>, multiples: Multiples, kernel: Kernel): number {
   if (stmt.mode === "tasks") return kernel.tasks === 1 ? 4 : 1;
   return Math.min(multipleOf(stmt.begin, multiples), ofNumber(stmt.step));
@@ -150,13 +125,4 @@ function multipleOf(expr: Expr, multiples: Multiples): number {
     default:
       return 1;
   }
-}
-
-/** Every statement of a body, those inside others too. */
-export function allStatements(body: readonly Stmt[]): readonly Stmt[] {
-  return body.flatMap((stmt) => {
-    if (stmt.kind === "for") return [stmt, ...allStatements(stmt.body)];
-    if (stmt.kind === "if") return [stmt, ...allStatements(stmt.then), ...allStatements(stmt.otherwise)];
-    return [stmt];
-  });
 }

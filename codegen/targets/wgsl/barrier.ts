@@ -2,8 +2,8 @@
  * Which barriers of a kernel must order the memory of buffers, beside that of shared arrays: those with a write and another
  * access of one buffer on either side. Others are cheaper without.
  */
-import { partsOf, type Expr, type Kernel, type Stmt } from "../../../ir/loop/loop.ts";
-import { expressionsOf } from "./access.ts";
+import type { Expr, Kernel, Stmt } from "../../../ir/loop/loop.ts";
+import { expressionsOf, partsOf } from "../../../ir/loop/walk.ts";
 import type { BoundLaunch } from "./bindings.ts";
 
 /** In the order in which they happen: an access of a binding, or a barrier. */

@@ -5,9 +5,9 @@
  */
 import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
 import { unboundedSize, type BufferParam, type Kernel, type Stmt } from "../../../ir/loop/loop.ts";
+import { allStatements } from "../../../ir/loop/walk.ts";
 import { at, dtypeBytes } from "../../../ir/type.ts";
 import { code, identifier, type Fragment } from "../../source-writer.ts";
-import { allStatements } from "./access.ts";
 import { elementOf, wordOf, type ArrayView } from "./array.ts";
 import type { BoundLaunch, WgslAccess } from "./bindings.ts";
 import { wgslName } from "./spelling.ts";

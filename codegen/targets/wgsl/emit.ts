@@ -7,9 +7,10 @@
 import { fail } from "../../../ir/diagnostic/diagnostic.ts";
 import { malformedProgram, workgroupTooLarge } from "../../../ir/diagnostic/messages.ts";
 import type { Kernel, Stmt } from "../../../ir/loop/loop.ts";
+import { allStatements } from "../../../ir/loop/walk.ts";
 import type { Launch, PlannedEntry, PlannedProgram } from "../../../ir/program.ts";
 import { code, comment, identifier, SourceWriter } from "../../source-writer.ts";
-import { accessesOf, allStatements } from "./access.ts";
+import { accessesOf } from "./access.ts";
 import { elementOf, type ArrayView } from "./array.ts";
 import { bindLaunch, type BoundLaunch, type WgslAccess, type WgslBinding } from "./bindings.ts";
 import { foldBody } from "./fold.ts";

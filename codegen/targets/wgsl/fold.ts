@@ -3,7 +3,8 @@
  * divides by zero or gives infinity, so none is left: what is constant is folded by the meaning of `scalar.ts`.
  */
 import { conversion, operation } from "../../../ir/loop/arithmetic.ts";
-import { mapParts, splat, type Expr, type Stmt } from "../../../ir/loop/loop.ts";
+import { splat, type Expr, type Stmt } from "../../../ir/loop/loop.ts";
+import { mapParts } from "../../../ir/loop/walk.ts";
 import type { ScalarOp } from "../../../ir/loop/scalar.ts";
 import { isInteger, type DType } from "../../../ir/type.ts";
 

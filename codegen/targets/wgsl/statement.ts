@@ -4,6 +4,7 @@
  */
 import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
 import type { Stmt } from "../../../ir/loop/loop.ts";
+import { allStatements } from "../../../ir/loop/walk.ts";
 import { code, comment, type Fragment } from "../../source-writer.ts";
 import { elementOf, holdsVectors, laneOf, vectorPlace, writeElement, type ArrayView } from "./array.ts";
 import { expressionText, indexOf, nameOf, soleIndex, viewOf, type Scope } from "./expression.ts";
@@ -124,7 +125,7 @@ function writeLoop(stmt: Extract<Stmt, { kind: "for" }>, scope: StatementScope):
   const [first, last] = [constantOf(stmt.begin), constantOf(stmt.end)];
   if (stmt.mode === "unroll" && first !== undefined && last !== undefined) {
     const count = Math.max(0, Math.ceil((last - first) / stmt.step));
-    if (count <= most.iterations && count * statements(stmt.body) <= most.statements) {
+    if (count <= most.iterations && count * allStatements(stmt.body).length <= most.statements) {
       for (let index = first; index < last; index += stmt.step) {
         writer.block(code`{`, () => {
           writer.line(code`let ${name}: i32 = ${index};`);
@@ -140,14 +141,6 @@ function writeLoop(stmt: Extract<Stmt, { kind: "for" }>, scope: StatementScope):
   writer.block(code`for (var ${name}: i32 = ${begin}; ${name} < ${end}; ${advance}) {`, () =>
     writeBody(stmt.body, scope),
   );
-}
-
-function statements(body: readonly Stmt[]): number {
-  return body.reduce((sum, stmt) => {
-    if (stmt.kind === "for") return sum + 1 + statements(stmt.body);
-    if (stmt.kind === "if") return sum + 1 + statements(stmt.then) + statements(stmt.otherwise);
-    return sum + 1;
-  }, 0);
 }
 
 function writeStore(stmt: Extract<Stmt, { kind: "store" }>, scope: StatementScope): void {

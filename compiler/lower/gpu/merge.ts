@@ -9,13 +9,13 @@ import {
   branch,
   int,
   loop,
-  mapParts,
   scalar,
   variable,
   type BufferParam,
   type Expr,
   type Stmt,
 } from "../../../ir/loop/loop.ts";
+import { allStatements, mapParts } from "../../../ir/loop/walk.ts";
 import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
 import type { Gpu } from "../../../ir/machine.ts";
 import { at, dtypeBytes } from "../../../ir/type.ts";
@@ -105,22 +105,14 @@ function paramOf(buffer: Buffer, name: string, launches: readonly Lowered[]): Bu
 
 /** Whether a launch's threads wait for each other. */
 function meet({ body }: Lowered): boolean {
-  return statements(body).some(({ kind }) => kind === "barrier" || kind === "mma" || kind === "shared");
+  return allStatements(body).some(({ kind }) => kind === "barrier" || kind === "mma" || kind === "shared");
 }
 
 function sharedBytes({ body }: Lowered): number {
-  return statements(body).reduce(
+  return allStatements(body).reduce(
     (bytes, stmt) => (stmt.kind === "shared" ? bytes + stmt.size * dtypeBytes[stmt.dtype] : bytes),
     0,
   );
-}
-
-function statements(body: readonly Stmt[]): Stmt[] {
-  return body.flatMap((stmt) => {
-    if (stmt.kind === "for") return [stmt, ...statements(stmt.body)];
-    if (stmt.kind === "if") return [stmt, ...statements(stmt.then), ...statements(stmt.otherwise)];
-    return [stmt];
-  });
 }
 
 /** How a launch becomes part of a kernel. */

@@ -9,9 +9,7 @@ import {
   check,
   int,
   lane,
-  mapParts,
   pack,
-  partsOf,
   scalar,
   splat,
   store,
@@ -19,6 +17,7 @@ import {
   type Expr,
   type Stmt,
 } from "../../../ir/loop/loop.ts";
+import { mapParts, partsOf } from "../../../ir/loop/walk.ts";
 import { simplify, type Ranges } from "../index-math.ts";
 
 /** What a name of the loop's body has become: one vector, or a value for each lane. */

@@ -1,6 +1,6 @@
 /** The kernels planned for random graphs, each alone, on a device against the interpreter. */
 import { expect } from "chai";
-import { allStatements } from "../../../../codegen/targets/wgsl/access.ts";
+import { allStatements } from "../../../../ir/loop/walk.ts";
 import { wgslMachine } from "../../../../codegen/targets/wgsl/limits.ts";
 import { planTraced } from "../../../../compiler/pipeline.ts";
 import { interpretKernel, loopArray, type LoopArray } from "../../../../ir/loop/interpret.ts";
