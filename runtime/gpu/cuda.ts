@@ -14,7 +14,7 @@ import { loadNative, type NativeCudaDevice, type NativeCudaTraits } from "../nat
 import { checkKernel } from "./check.ts";
 import { checkCudaLaunch } from "./cuda-check.ts";
 import type { GpuDevice, GpuInfo, GpuLaunch, GpuModule, GpuProgramText, GpuSequence } from "./device.ts";
-import { NativeDevice, nativeFailure, OwnedMemory, OwnedModule, OwnedSequence } from "./native-device.ts";
+import { abandon, NativeDevice, nativeFailure, OwnedMemory, OwnedModule, OwnedSequence } from "./native-device.ts";
 import { nvrtcPlaces } from "./nvrtc.ts";
 
 /** How to open a device. */
@@ -52,10 +52,11 @@ export async function openCuda(options: CudaOptions = {}): Promise<CudaDevice> {
   try {
     traits = await native.open(path, options.number ?? 0);
   } catch (error) {
+    await abandon(native);
     throw openError(path, error);
   }
   if (traits.major < oldest) {
-    await native.close();
+    await abandon(native);
     throw fail(messages.cudaGpuTooOld(traits.name, `compute capability ${traits.major}.${traits.minor}`));
   }
   return new Device(native, traits);

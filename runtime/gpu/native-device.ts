@@ -217,6 +217,15 @@ export function nativeFailure(call: string, error: unknown): { readonly kind: st
   return { kind, text: error instanceof Error ? error.message : String(error) };
 }
 
+/** Ends a device that could not be opened, and its thread. Why it could not says more than what this fails with. */
+export async function abandon(native: NativeGpuDevice): Promise<void> {
+  try {
+    await native.close();
+  } catch {
+    // As above.
+  }
+}
+
 /** An array in pieces that one call reads. */
 function pieces(into: Uint8Array): readonly { readonly at: number; readonly piece: Uint8Array }[] {
   return Array.from({ length: Math.ceil(into.byteLength / gpuReadLimit) }, (_, index) => {

@@ -10,7 +10,7 @@ import { loadNative, type NativeAdapter, type NativeWgpuDevice } from "../native
 import { checkKernel, checkLaunch } from "./check.ts";
 import type { BindingUse, GpuDevice, GpuInfo, GpuLaunch, GpuModule, GpuProgramText, GpuSequence } from "./device.ts";
 import { findWgpu } from "./find-wgpu.ts";
-import { NativeDevice, nativeFailure, OwnedMemory, OwnedModule, OwnedSequence } from "./native-device.ts";
+import { abandon, NativeDevice, nativeFailure, OwnedMemory, OwnedModule, OwnedSequence } from "./native-device.ts";
 import { wgpuVersion } from "./wgpu-pins.ts";
 import { wgslDanger } from "./wgsl-text.ts";
 
@@ -43,6 +43,7 @@ export async function openWgpu(options: WgpuOptions = {}): Promise<WgpuDevice> {
     const memoryBytes = Math.floor(limits.memoryBytes / 4) * 4;
     return new Device(native, adapter, { ...limits, memoryBytes, description: describeAdapter(adapter) });
   } catch (error) {
+    await abandon(native);
     const { kind, text } = nativeFailure("open", error);
     const what =
       kind === "library"
@@ -66,7 +67,12 @@ export async function describeWgpu(): Promise<{ readonly library: string; readon
   try {
     const addon = await loadNative();
     quietLayer();
-    return { library, adapters: (await new addon.WgpuDevice().adapters(library)).map(describeAdapter) };
+    const native = new addon.WgpuDevice();
+    try {
+      return { library, adapters: (await native.adapters(library)).map(describeAdapter) };
+    } finally {
+      await abandon(native);
+    }
   } catch (error) {
     return { library: `${library}: ${textOf(error)}`, adapters: [] };
   }

@@ -309,8 +309,7 @@ Napi::Value DeviceBinding::close(const Napi::CallbackInfo &info) {
     { const Owned rest = std::exchange(*owned, Owned{}); }
     return device ? toResult(device->close()) : Result<long>(0L);
   };
-  return queue_.promise(info.This().As<Napi::Object>(), work,
-                        [](Napi::Env env, Napi::Object) -> Result<Napi::Value> { return env.Undefined(); });
+  return queue_.close(info.This().As<Napi::Object>(), work);
 }
 
 }  // namespace kiln::cuda

@@ -69,8 +69,10 @@ Failure Device::lose(const Failure &failure) {
 }
 
 void Device::noteRelease(const std::optional<Failure> &failure) {
+  if (!failure) return;
+  if (failure->call == "lost") lose(*failure);
   std::lock_guard lock(mutex_);
-  if (failure && !releaseFailure_) releaseFailure_ = failure;
+  if (!releaseFailure_) releaseFailure_ = failure;
 }
 
 Result<std::shared_ptr<Memory>> Device::allocate(std::size_t bytes) {
@@ -116,7 +118,7 @@ std::optional<Failure> Device::finish() {
 std::optional<Failure> Device::close() {
   if (context_ != nullptr) {
     if (stream_ != nullptr) {
-      release(driver_.cuStreamSynchronize, stream_);
+      settle();
       release(driver_.cuStreamDestroy_v2, std::exchange(stream_, nullptr));
     }
     for (CUevent &event : events_)

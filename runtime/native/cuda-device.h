@@ -79,6 +79,9 @@ class Device : public std::enable_shared_from_this<Device> {
     noteRelease(driver_.call(function, arguments...));
   }
 
+  // Waits for all work, to give back what it uses.
+  void settle() { release(driver_.cuStreamSynchronize, stream_); }
+
   // Zeroed memory.
   Result<std::shared_ptr<Memory>> allocate(std::size_t bytes);
   // Copies to `into` once all work before is done.

@@ -26,7 +26,7 @@ Result<std::shared_ptr<Module>> Module::load(std::shared_ptr<Device> device, std
 
 Module::~Module() {
   // Kernels that are under way are taken from under the GPU otherwise.
-  device_->finish();
+  device_->settle();
   device_->release(device_->driver().cuModuleUnload, module_);
 }
 

@@ -20,7 +20,7 @@ Result<std::shared_ptr<Staging>> Staging::make(std::shared_ptr<Device> device) {
 
 Staging::~Staging() {
   // A copy that is under way reads from here.
-  device_->release(device_->driver().cuStreamSynchronize, device_->stream());
+  device_->settle();
   for (Slot &slot : slots_)
     if (slot.sent != nullptr) device_->release(device_->driver().cuEventDestroy_v2, slot.sent);
   if (all_ != nullptr) device_->release(device_->driver().cuMemFreeHost, all_);

@@ -59,6 +59,19 @@ Napi::Value GpuQueue::promise(Napi::Object self, Work work, Value value, napi_va
   return promise;
 }
 
+Napi::Value GpuQueue::close(Napi::Object self, Work work) {
+  auto outcome = std::make_shared<Result<long>>(0L);
+  auto last = [work = std::move(work), outcome]() -> Result<long> {
+    *outcome = withoutExceptions(work);
+    return 0L;
+  };
+  return promise(self, std::move(last), [this, outcome](Napi::Env env, Napi::Object) -> Result<Napi::Value> {
+    thread_.end();
+    if (!outcome->ok()) return outcome->failure();
+    return env.Undefined();
+  });
+}
+
 Result<long> GpuQueue::here(const Work &work) {
   Result<long> result{0L};
   auto waited = thread_.postAndWait([&] { result = withoutExceptions(work); });

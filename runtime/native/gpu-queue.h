@@ -29,6 +29,9 @@ class GpuQueue {
   // [self, held]; both live until then.
   Napi::Value promise(Napi::Object self, Work work, Value value = nullptr, napi_value held = nullptr);
 
+  // A promise of the end of `work`, with which the thread ends too, whatever it returns.
+  Napi::Value close(Napi::Object self, Work work);
+
   // Runs `work` after all that was queued, and waits.
   Result<long> here(const Work &work);
 

@@ -32,17 +32,18 @@ class GpuThread {
   // Whether jobs should come to an end; for long ones to ask.
   bool quitting() const { return quit_.load(std::memory_order_relaxed); }
 
-  // Ends the threads of all devices of the process, as `shutDown` does, but leaves the jobs to their owners. For the end of
+  // Ends the threads of all devices of the process, and leaves the jobs to their owners. For the end of
   // a process by `exit`: it takes the drivers' libraries down and destroys nothing of ours before.
   static void endAll();
 
-  // Ends the thread after the job that is running. Jobs that had not begun are
-  // dropped, and destroyed by the caller, to which belongs what they hold of JavaScript.
+  // Ends the thread after the job that is running; nothing can be queued from then on.
+  void end();
+
+  // The same, and drops jobs that had not begun: the caller, to which belongs what they hold of JavaScript, destroys them.
   void shutDown();
 
  private:
   void work();
-  void end();
 
   std::mutex mutex_;
   std::condition_variable queued_;

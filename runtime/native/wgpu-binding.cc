@@ -56,8 +56,6 @@ Napi::Value refuse(Napi::Env env, const Failure &failure) {
   return env.Undefined();
 }
 
-Result<Napi::Value> nothing(Napi::Env env, Napi::Object) { return env.Undefined(); }
-
 template <class T>
 std::shared_ptr<T> find(const std::unordered_map<std::uint64_t, std::shared_ptr<T>> &table, Napi::Value id) {
   const auto number = countOf(id);
@@ -365,7 +363,7 @@ Napi::Value WgpuBinding::close(const Napi::CallbackInfo &info) {
     engine->failed.reset();
     return 0L;
   };
-  return promise(info, work, nothing);
+  return queue_.close(info.This().As<Napi::Object>(), work);
 }
 
 }  // namespace kiln

@@ -4,7 +4,7 @@
  * argument, no handle that was dead, nothing that was not given back.
  */
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect } from "chai";
@@ -325,6 +325,18 @@ describe("CUDA devices on an emulated driver", function () {
     } finally {
       process.env["NVRTC_PATH"] = driver.library;
     }
+  });
+
+  it("ends its thread when it is closed, and when it could not be opened", async function () {
+    if (!existsSync("/proc/self/task")) this.skip();
+    const threads = (): number => readdirSync("/proc/self/task").length;
+    await (await openCuda()).close();
+    const before = threads();
+    for (let i = 0; i < 5; i++) {
+      await (await openCuda()).close();
+      await failsWithAsync("K5421", async () => openCuda({ number: 3 }));
+    }
+    expect(threads()).to.be.at.most(before);
   });
 
   it("tells a missing driver, a missing GPU, an old GPU and a broken driver apart", async () => {

@@ -55,9 +55,31 @@ constexpr size_t stack_bytes = size_t(1) << 20;
 // After so many polls of threads, none of which ended or reached a barrier, they wait for each other for ever.
 constexpr long most_polls = 1000000;
 
+// Stacks for threads, kept from block to block and given back when this is unloaded.
+struct Stacks {
+  std::vector<char *> all, unused;
+
+  char *take() {
+    if (unused.empty()) {
+      void *memory = mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      // Under the stack, so that one that overflows is noticed.
+      mprotect(memory, 4096, PROT_NONE);
+      all.push_back(static_cast<char *>(memory));
+      return all.back();
+    }
+    char *stack = unused.back();
+    unused.pop_back();
+    return stack;
+  }
+
+  ~Stacks() {
+    for (char *stack : all) munmap(stack, stack_bytes);
+  }
+};
+
+Stacks stacks;
 std::vector<Fiber> fibers;
 std::vector<int> sequence;
-std::vector<char *> free_stacks;
 std::vector<uint64_t> brought;
 std::vector<float> tiles_a, tiles_b;
 void *scheduler;
@@ -113,13 +135,7 @@ void enter() {
 }
 
 void prepare(Fiber &fiber, int number) {
-  if (free_stacks.empty()) {
-    void *memory = mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    mprotect(memory, 4096, PROT_NONE);
-    free_stacks.push_back(static_cast<char *>(memory));
-  }
-  fiber.stack = free_stacks.back();
-  free_stacks.pop_back();
+  fiber.stack = stacks.take();
   // Stacks that start at the same place of a page would fight for the same lines of the cache.
   void **top = reinterpret_cast<void **>(fiber.stack + stack_bytes - 64 - 64 * (number % 61));
   *--top = nullptr;
@@ -139,7 +155,7 @@ void resume(int number) {
 #ifdef __SANITIZE_ADDRESS__
     if (failed) __asan_unpoison_memory_region(fiber.stack + 4096, stack_bytes - 4096);
 #endif
-    free_stacks.push_back(fiber.stack);
+    stacks.unused.push_back(fiber.stack);
   }
 }
 
