@@ -7,45 +7,11 @@ import type { ScalarOp } from "../../../ir/loop/scalar.ts";
 import { dtypeBytes, isFloat, type DType } from "../../../ir/type.ts";
 import { code, Fragment, identifier } from "../../source-writer.ts";
 import { comparisonText, expressionText } from "../c-family/expression.ts";
+import { libraryFunction } from "../c-family/library.ts";
 import { typeSuffix } from "../c-family/spelling.ts";
 import { functionArity, level, Support, type LaneLoad, type Text } from "../c-family/support.ts";
 import { mathF32, type MathFunction } from "./math.ts";
 import { cName, cSpelling, elementType, floatLiteral, memoryType, valueType } from "./spelling.ts";
-
-/** Operations of float64 that C's library has under this name. */
-const libm64: Partial<Readonly<Record<ScalarOp, string>>> = {
-  exp: "exp",
-  expm1: "expm1",
-  log: "log",
-  log1p: "log1p",
-  sin: "sin",
-  cos: "cos",
-  tan: "tan",
-  asin: "asin",
-  acos: "acos",
-  atan: "atan",
-  sinh: "sinh",
-  cosh: "cosh",
-  tanh: "tanh",
-  asinh: "asinh",
-  acosh: "acosh",
-  atanh: "atanh",
-  erf: "erf",
-  erfc: "erfc",
-  pow: "pow",
-  atan2: "atan2",
-  mod: "fmod",
-};
-
-/** Roundings that compile to one instruction where the machine has it. */
-const builtins: Partial<Readonly<Record<ScalarOp, string>>> = {
-  abs: "__builtin_fabs",
-  floor: "__builtin_floor",
-  ceil: "__builtin_ceil",
-  trunc: "__builtin_trunc",
-  round: "__builtin_rint",
-  sqrt: "__builtin_sqrt",
-};
 
 /** The functions and types of a C program. */
 export class CSupport extends Support {
@@ -122,12 +88,12 @@ export class CSupport extends Support {
   }
 
   protected library(op: ScalarOp, dtype: DType): Fragment | undefined {
-    const builtin = builtins[op];
-    if (builtin !== undefined && isFloat(dtype)) return identifier(dtype === "f32" ? `${builtin}f` : builtin);
-    const known = dtype === "f32" ? mathF32[op] : undefined;
-    if (known !== undefined) return this.#math(known);
-    const library = dtype === "f64" ? libm64[op] : undefined;
-    return library === undefined ? undefined : identifier(library);
+    const library = libraryFunction(op, dtype);
+    if (library?.isInstruction === true) return identifier(`__builtin_${library.name}`);
+    // The library's of float32 do not vectorise.
+    const own = dtype === "f32" ? mathF32[op] : undefined;
+    if (own !== undefined) return this.#math(own);
+    return library === undefined ? undefined : identifier(library.name);
   }
 
   /** Name of the reduction over `max` or `min` that keeps NaN, for a `reduction` clause. */

@@ -7,42 +7,12 @@ import type { ScalarOp } from "../../../ir/loop/scalar.ts";
 import { isFloat, type DType } from "../../../ir/type.ts";
 import { code, Fragment, identifier } from "../../source-writer.ts";
 import { expressionText } from "../c-family/expression.ts";
+import { libraryFunction } from "../c-family/library.ts";
 import { typeSuffix } from "../c-family/spelling.ts";
 import { functionArity, level, Support, type LaneLoad, type Text } from "../c-family/support.ts";
 import { bf16Header, tf32Header, vectorHeader } from "./device-header.ts";
 import type { IndexFacts } from "./indices.ts";
 import { cudaSpelling } from "./spelling.ts";
-
-/** CUDA's functions of float64; those of float32 have an `f` after their name. */
-const mathematics: Partial<Readonly<Record<ScalarOp, string>>> = {
-  abs: "fabs",
-  floor: "floor",
-  ceil: "ceil",
-  trunc: "trunc",
-  round: "rint",
-  sqrt: "sqrt",
-  exp: "exp",
-  expm1: "expm1",
-  log: "log",
-  log1p: "log1p",
-  sin: "sin",
-  cos: "cos",
-  tan: "tan",
-  asin: "asin",
-  acos: "acos",
-  atan: "atan",
-  sinh: "sinh",
-  cosh: "cosh",
-  tanh: "tanh",
-  asinh: "asinh",
-  acosh: "acosh",
-  atanh: "atanh",
-  erf: "erf",
-  erfc: "erfc",
-  pow: "pow",
-  atan2: "atan2",
-  mod: "fmod",
-};
 
 /** Operations spelled as operators whose result may be out of an integer's range. */
 const overflowing: ReadonlySet<ScalarOp> = new Set(["add", "sub", "mul", "neg"]);
@@ -142,8 +112,8 @@ export class CudaSupport extends Support {
   }
 
   protected library(op: ScalarOp, dtype: DType): Fragment | undefined {
-    const name = isFloat(dtype) ? mathematics[op] : undefined;
-    return name === undefined ? undefined : identifier(dtype === "f32" ? `${name}f` : name);
+    const library = libraryFunction(op, dtype);
+    return library === undefined ? undefined : identifier(library.name);
   }
 
   protected lanes(op: ScalarOp, type: ValueType): Fragment {
