@@ -199,6 +199,14 @@ export class KernelWriter {
     return name;
   }
 
+  /** Values of the threads at a distance. */
+  shuffle(scope: Scope, values: readonly Expr[], distance: number): Expr[] {
+    const names = values.map(() => this.fresh("theirs"));
+    for (const name of names) this.homes.set(name, scope);
+    scope.add(loopIr.shuffle(names, values, distance));
+    return names.map((name, i) => loopIr.variable(name, values[i]?.type));
+  }
+
   /** Fills a buffer from the generator. */
   draw(scope: Scope, what: Draw, generator: Buffer, target: Buffer): void {
     const generatorName = this.touchWhole(generator);

@@ -122,6 +122,9 @@ function spansOf(kernel: Kernel, launch: Launch, task: number): Span[] {
       case "draw":
         for (const name of [stmt.generator, stmt.buffer]) whole(name, true);
         return;
+      case "shuffle":
+        stmt.values.forEach(readAll);
+        return;
       case "mma":
         for (const operand of [...stmt.a, ...stmt.b]) readAll(operand);
         return;

@@ -72,6 +72,7 @@ export function translate(stmt: Stmt, scope: Scope, places: Map<string, number>,
     }
     case "shared":
     case "barrier":
+    case "shuffle":
     case "mma":
       invariant(false, `a thread alone comes to a ${stmt.kind}`);
       break;

@@ -6,8 +6,9 @@ import { invariant } from "../diagnostic/diagnostic.ts";
 import { evaluator, type Evaluate } from "./evaluate.ts";
 import { translate, type Run, type Scope } from "./interpret-statement.ts";
 import { localArray, LoopMemory } from "./memory.ts";
+import { at } from "../type.ts";
 import type { Expr, MatrixFormat, Stmt } from "./loop.ts";
-import { allStatements } from "./walk.ts";
+import { allStatements, isTogether } from "./walk.ts";
 
 /** The variables of all threads of a task; those of the thread that runs lie in the scope's `values`. */
 export class Team {
@@ -59,7 +60,9 @@ export function runTogether(body: readonly Stmt[], outer: Scope, team: Team): Ru
       continue;
     }
     flush();
-    runs.push(meeting(stmt, scope, arrays, team));
+    runs.push(
+      stmt.kind === "shuffle" ? shuffleTogether(stmt, scope, places, team) : meeting(stmt, scope, arrays, team),
+    );
   }
   flush();
   return () => {
@@ -69,13 +72,7 @@ export function runTogether(body: readonly Stmt[], outer: Scope, team: Team): Ru
 
 /** Whether threads meet within a statement. */
 function meets(stmt: Stmt): boolean {
-  return allStatements([stmt]).some(
-    (inner) =>
-      inner.kind === "barrier" ||
-      inner.kind === "mma" ||
-      inner.kind === "shared" ||
-      (inner.kind === "for" && inner.mode === "tasks"),
-  );
+  return allStatements([stmt]).some((inner) => isTogether(inner) || (inner.kind === "for" && inner.mode === "tasks"));
 }
 
 function meeting(stmt: Stmt, scope: Scope, arrays: Map<string, LoopMemory>, team: Team): Run {
@@ -138,6 +135,24 @@ function loopTogether(stmt: Extract<Stmt, { kind: "for" }>, scope: Scope, team: 
       team.setAll(place, index);
       run();
     }
+  };
+}
+
+function shuffleTogether(
+  stmt: Extract<Stmt, { kind: "shuffle" }>,
+  scope: Scope,
+  places: Map<string, number>,
+  team: Team,
+): Run {
+  const own = stmt.values.map((value) => evaluator(value, scope));
+  const given = own.map(() => new Float64Array(scope.progress.threads));
+  const first = scope.values.length;
+  stmt.names.forEach((name) => places.set(name, scope.values.push(0) - 1));
+  return () => {
+    team.forEach((thread) => own.forEach((value, i) => void (at(given, i)[thread] = value(0))));
+    team.forEach((thread) =>
+      given.forEach((values, i) => void (scope.values[first + i] = values[thread ^ stmt.distance] ?? 0)),
+    );
   };
 }
 

@@ -56,6 +56,12 @@ export type Stmt =
   | { readonly kind: "shared"; readonly name: string; readonly dtype: DType; readonly size: number }
   | { readonly kind: "barrier" }
   | {
+      readonly kind: "shuffle";
+      readonly names: readonly string[];
+      readonly values: readonly Expr[];
+      readonly distance: number;
+    }
+  | {
       readonly kind: "mma";
       readonly format: MatrixFormat;
       readonly sums: readonly string[];
@@ -229,6 +235,14 @@ export function shared(name: string, dtype: DType, size: number): Stmt {
  */
 export function barrier(): Stmt {
   return { kind: "barrier" };
+}
+
+/**
+ * Binds each name to the value that another thread of the task has: the one whose number is this thread's with the bit
+ * `distance`, a power of two, flipped. Like a barrier, it stands where all threads come; it orders no memory.
+ */
+export function shuffle(names: readonly string[], values: readonly Expr[], distance: number): Stmt {
+  return { kind: "shuffle", names, values, distance };
 }
 
 /**

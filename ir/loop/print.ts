@@ -72,6 +72,10 @@ function stmtLines(stmt: Stmt, indent: string): string[] {
       return [`${indent}shared ${stmt.name}: ${stmt.dtype}[${stmt.size}]`];
     case "barrier":
       return [`${indent}barrier`];
+    case "shuffle":
+      return [
+        `${indent}shuffle ${stmt.names.join(", ")} = ${stmt.values.map(printExpr).join(", ")} by ${stmt.distance}`,
+      ];
     case "mma": {
       const list = (exprs: readonly Expr[]): string => exprs.map(printExpr).join(", ");
       return [`${indent}mma ${stmt.format} ${stmt.sums.join(", ")} += (${list(stmt.a)}) * (${list(stmt.b)})`];

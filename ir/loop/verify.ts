@@ -108,6 +108,8 @@ function verifyStmt(stmt: Stmt, context: Context): void {
       return verifyShared(stmt, context);
     case "barrier":
       return verifyMeeting(stmt, context);
+    case "shuffle":
+      return verifyShuffle(stmt, context);
     case "mma":
       return verifyMma(stmt, context);
     case "store": {
@@ -188,6 +190,26 @@ function verifyShared(stmt: Extract<Stmt, { kind: "shared" }>, context: Context)
 /** Threads meet where all of them come. */
 function verifyMeeting(stmt: Stmt, context: Context): void {
   if (!context.inTasks || !context.together) throw broken(context, printStmt(stmt), "not all threads come here");
+}
+
+function verifyShuffle(stmt: Extract<Stmt, { kind: "shuffle" }>, context: Context): void {
+  verifyMeeting(stmt, context);
+  const { names, kernel } = context;
+  const { distance } = stmt;
+  if (!isCount(distance) || distance < 1 || distance !== 2 ** Math.floor(Math.log2(distance)))
+    throw broken(context, printStmt(stmt), "a distance is a power of two");
+  if ((kernel.threads ?? 1) % (2 * distance) !== 0) throw broken(context, printStmt(stmt), "a thread has no partner");
+  if (stmt.names.length !== stmt.values.length) throw broken(context, printStmt(stmt), "a name has no value");
+  for (const value of stmt.values) {
+    const rule = verifyExpr(value, names) ?? (value.type.lanes === 1 ? undefined : "a vector is shuffled");
+    if (rule !== undefined) throw broken(context, printStmt(stmt), rule);
+  }
+  stmt.names.forEach((name, i) => {
+    claim(context, name);
+    const value = stmt.values[i];
+    if (value !== undefined) names.variables.set(name, value.type);
+    names.varying.add(name);
+  });
 }
 
 /** Operands of a matrix product: per thread, of the first and of the second. */

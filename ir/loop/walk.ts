@@ -59,6 +59,8 @@ export function expressionsOf(stmt: Stmt): readonly Expr[] {
       return [stmt.condition, stmt.value, stmt.limit];
     case "mma":
       return [...stmt.a, ...stmt.b];
+    case "shuffle":
+      return stmt.values;
     case "local":
     case "shared":
     case "barrier":
@@ -75,4 +77,9 @@ export function allStatements(body: readonly Stmt[]): readonly Stmt[] {
     if (stmt.kind === "if") return [stmt, ...allStatements(stmt.then), ...allStatements(stmt.otherwise)];
     return [stmt];
   });
+}
+
+/** Whether the threads of a task do something together in a statement itself. */
+export function isTogether({ kind }: Stmt): boolean {
+  return kind === "barrier" || kind === "mma" || kind === "shared" || kind === "shuffle";
 }

@@ -13,14 +13,14 @@ import type { Support } from "./support.ts";
 export type Loop = Extract<Stmt, { kind: "for" }>;
 
 /** Statements that mean something on some devices only. */
-export type SpecialStmt = Extract<Stmt, { kind: "local" | "shared" | "barrier" | "mma" | "draw" }>;
+export type SpecialStmt = Extract<Stmt, { kind: "local" | "shared" | "barrier" | "shuffle" | "mma" | "draw" }>;
 
 /** What a dialect spells in its own way. */
 export type Statements = {
   /** A directive in front of a loop. */
   readonly loopHint: (loop: Loop, scope: Scope) => Fragment | undefined;
-  /** The line of a statement. */
-  readonly special: (stmt: SpecialStmt, scope: Scope) => Fragment;
+  /** The lines of a statement. */
+  readonly special: (stmt: SpecialStmt, scope: Scope) => readonly Fragment[];
   /** Writes the loop over tasks, where it is not written like any other. */
   readonly tasks?: (loop: Loop, scope: Scope, writeBody: () => void) => void;
 };
@@ -96,9 +96,10 @@ function writeStmt(stmt: Stmt, scope: Scope): void {
     case "local":
     case "shared":
     case "barrier":
+    case "shuffle":
     case "mma":
     case "draw":
-      writer.line(scope.statements.special(stmt, scope));
+      for (const line of scope.statements.special(stmt, scope)) writer.line(line);
       return;
     case "note":
       for (const line of stmt.text.split("\n")) writer.line(comment(line));

@@ -40,14 +40,15 @@ export function writeKernel(
   writer.blank();
 }
 
-function special(stmt: SpecialStmt, scope: Scope): Fragment {
+function special(stmt: SpecialStmt, scope: Scope): readonly Fragment[] {
   switch (stmt.kind) {
     case "local":
-      return code`_Alignas(64) ${elementType(stmt.dtype)} ${cName(stmt.name)}[${stmt.size}];`;
+      return [code`_Alignas(64) ${elementType(stmt.dtype)} ${cName(stmt.name)}[${stmt.size}];`];
     case "draw":
-      return drawCall(stmt, scope);
+      return [drawCall(stmt, scope)];
     case "shared":
     case "barrier":
+    case "shuffle":
     case "mma":
       invariant(false, `a processor's kernel holds a ${stmt.kind}`);
       break;

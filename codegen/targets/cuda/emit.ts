@@ -13,7 +13,7 @@ import { aliasedBuffers } from "../c-family/alias.ts";
 import { kernelSymbol } from "../c-family/spelling.ts";
 import { widestAccess } from "./aligned.ts";
 import { deviceHeader } from "./device-header.ts";
-import { sharedBytes, writeKernel } from "./kernel.ts";
+import { sharedBytesOf, writeKernel } from "./kernel.ts";
 import { CudaSupport } from "./support.ts";
 
 /** A kernel of an emitted program. */
@@ -78,7 +78,7 @@ function kernelOf(kernel: Kernel): CudaKernel {
   return {
     name: kernelSymbol(kernel.name).text,
     threads: kernel.threads ?? 1,
-    sharedBytes: sharedBytes(kernel.body),
+    sharedBytes: sharedBytesOf(kernel),
     bindings: kernel.buffers.map(({ access }) => (access === "read" ? "read" : "readwrite")),
   };
 }

@@ -80,6 +80,8 @@ class Narrowing {
         const [value, limit] = [this.#index(stmt.value, names).expr, this.#index(stmt.limit, names).expr];
         return { ...stmt, condition: this.#expr(stmt.condition, names), value, limit };
       }
+      case "shuffle":
+        return { ...stmt, values: stmt.values.map((value) => this.#expr(value, names)) };
       case "mma": {
         const all = (exprs: readonly Expr[]): Expr[] => exprs.map((expr) => this.#expr(expr, names));
         return { ...stmt, a: all(stmt.a), b: all(stmt.b) };

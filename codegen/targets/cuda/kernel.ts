@@ -4,16 +4,16 @@
  */
 import { fail, unreachable } from "../../../ir/diagnostic/diagnostic.ts";
 import { cudaLimit, notOnCuda } from "../../../ir/diagnostic/messages.ts";
-import type { BufferParam, Kernel, Stmt } from "../../../ir/loop/loop.ts";
-import { allStatements } from "../../../ir/loop/walk.ts";
-import { dtypeBytes } from "../../../ir/type.ts";
+import type { BufferParam, Kernel } from "../../../ir/loop/loop.ts";
+import { lowerShuffles, sharedBytes } from "../../../ir/loop/lower-shuffles.ts";
+import { at } from "../../../ir/type.ts";
 import { code, comment, type Fragment, type SourceWriter } from "../../source-writer.ts";
 import { expressionText } from "../c-family/expression.ts";
 import { kernelSymbol } from "../c-family/spelling.ts";
 import { unrollFactor, writeBody, type Loop, type Scope, type SpecialStmt } from "../c-family/statement.ts";
 import { widestAccess } from "./aligned.ts";
 import { narrowIndices } from "./indices.ts";
-import { sharedLimit, threadLimit } from "./limits.ts";
+import { sharedLimit, threadLimit, warp } from "./limits.ts";
 import type { CudaSupport } from "./support.ts";
 
 /** What is known of a kernel's buffers over all launches. */
@@ -27,7 +27,10 @@ export type BufferFacts = {
 /** Writes a kernel. */
 export function writeKernel(kernel: Kernel, buffers: BufferFacts, writer: SourceWriter, support: CudaSupport): void {
   checkLimits(kernel);
-  const { kernel: narrowed, facts } = narrowIndices(kernel, buffers.unaligned);
+  const { kernel: narrowed, facts } = narrowIndices(
+    lowerShuffles(kernel, () => reachOf(kernel)),
+    buffers.unaligned,
+  );
   support.facts = facts;
   const { threads = 1 } = kernel;
   writer.line(comment(kernel.doc));
@@ -46,18 +49,20 @@ export function writeKernel(kernel: Kernel, buffers: BufferFacts, writer: Source
   writer.blank();
 }
 
+/** Threads of a whole warp read each other's registers. */
+function reachOf({ threads = 1 }: Kernel): number {
+  return threads % warp === 0 ? warp : 0;
+}
+
 /** Bytes of a kernel's shared arrays. */
-export function sharedBytes(body: readonly Stmt[]): number {
-  return allStatements(body).reduce((sum, stmt) => {
-    if (stmt.kind !== "shared") return sum;
-    return sum + Math.ceil((stmt.size * dtypeBytes[stmt.dtype]) / widestAccess) * widestAccess;
-  }, 0);
+export function sharedBytesOf(kernel: Kernel): number {
+  return sharedBytes(kernel.body, kernel.threads ?? 1, () => reachOf(kernel), widestAccess);
 }
 
 function checkLimits(kernel: Kernel): void {
   const limits: readonly (readonly [what: string, got: number, limit: number])[] = [
     ["threads", kernel.threads ?? 1, threadLimit],
-    ["bytes of shared arrays", sharedBytes(kernel.body), sharedLimit],
+    ["bytes of shared arrays", sharedBytesOf(kernel), sharedLimit],
     ["blocks of a grid", kernel.tasks, 2 ** 31 - 1],
   ];
   for (const [what, got, limit] of limits) if (got > limit) throw fail(cudaLimit(kernel.name, what, got, limit));
@@ -91,17 +96,25 @@ function tasksOf(alone: boolean) {
 
 function specialOf(kernel: string, support: CudaSupport) {
   const { spelling } = support;
-  return (stmt: SpecialStmt): Fragment => {
+  return (stmt: SpecialStmt): readonly Fragment[] => {
     switch (stmt.kind) {
       case "local":
-        return code`__align__(${widestAccess}) ${spelling.element(stmt.dtype)} ${spelling.name(stmt.name)}[${stmt.size}];`;
+        return [
+          code`__align__(${widestAccess}) ${spelling.element(stmt.dtype)} ${spelling.name(stmt.name)}[${stmt.size}];`,
+        ];
       case "shared":
-        return code`KILN_SHARED(${[spelling.element(stmt.dtype), spelling.name(stmt.name), code`${stmt.size}`]});`;
+        return [code`KILN_SHARED(${[spelling.element(stmt.dtype), spelling.name(stmt.name), code`${stmt.size}`]});`];
       case "barrier":
-        return code`__syncthreads();`;
+        return [code`__syncthreads();`];
+      case "shuffle":
+        return stmt.values.map((value, i) => {
+          const name = spelling.name(at(stmt.names, i));
+          const text = expressionText(value, support);
+          return code`const ${support.type(value.type)} ${name} = __shfl_xor_sync(0xffffffffu, ${text}, ${stmt.distance});`;
+        });
       case "mma": {
         const operands = [...stmt.a, ...stmt.b].map((expr) => expressionText(expr, support));
-        return code`${support.mma(stmt.format)}(${[...stmt.sums.map((name) => spelling.name(name)), ...operands]});`;
+        return [code`${support.mma(stmt.format)}(${[...stmt.sums.map((name) => spelling.name(name)), ...operands]});`];
       }
       case "draw":
         throw fail(notOnCuda(kernel, "it draws from a sequential generator"));

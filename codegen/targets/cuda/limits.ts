@@ -9,11 +9,14 @@ export const sharedLimit = 48 * 1024;
 /** Most threads of a block. */
 export const threadLimit = 1024;
 
+/** Threads of a warp, which run in step. */
+export const warp = 32;
+
 const gpu: Gpu = {
   // A kernel's parameters may take 4 KiB.
   bindings: 256,
   threads: 256,
-  warp: 32,
+  warp,
   // Arrays are padded to 16 bytes each.
   sharedBytes: sharedLimit - 512,
   tiles: "shared",

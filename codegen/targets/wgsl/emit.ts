@@ -7,6 +7,7 @@
 import { fail } from "../../../ir/diagnostic/diagnostic.ts";
 import { malformedProgram, workgroupTooLarge } from "../../../ir/diagnostic/messages.ts";
 import type { Kernel, Stmt } from "../../../ir/loop/loop.ts";
+import { lowerShuffles } from "../../../ir/loop/lower-shuffles.ts";
 import { allStatements } from "../../../ir/loop/walk.ts";
 import type { Launch, PlannedEntry, PlannedProgram } from "../../../ir/program.ts";
 import { code, comment, identifier, SourceWriter } from "../../source-writer.ts";
@@ -83,7 +84,8 @@ function freshName(kernel: string, names: Set<string>): string {
   return name;
 }
 
-function emitKernel(kernel: Kernel, bound: BoundLaunch, name: string): WgslKernel {
+function emitKernel(planned: Kernel, bound: BoundLaunch, name: string): WgslKernel {
+  const kernel = lowerShuffles(planned, () => 0);
   const { threads = 1 } = kernel;
   checkLimit(kernel, "threads", threads, wgslLimits.threads);
   const body = foldBody(kernel.body);

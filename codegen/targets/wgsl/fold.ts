@@ -27,6 +27,8 @@ export function foldBody(body: readonly Stmt[]): readonly Stmt[] {
           then: foldBody(stmt.then),
           otherwise: foldBody(stmt.otherwise),
         };
+      case "shuffle":
+        return { ...stmt, values: stmt.values.map(fold) };
       case "check":
         return { ...stmt, condition: fold(stmt.condition), value: fold(stmt.value), limit: fold(stmt.limit) };
       default:

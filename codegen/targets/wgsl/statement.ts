@@ -5,6 +5,7 @@
 import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
 import type { Stmt } from "../../../ir/loop/loop.ts";
 import { allStatements } from "../../../ir/loop/walk.ts";
+import { at } from "../../../ir/type.ts";
 import { code, comment, type Fragment } from "../../source-writer.ts";
 import { elementOf, holdsVectors, laneOf, vectorPlace, writeElement, type ArrayView } from "./array.ts";
 import { expressionText, indexOf, nameOf, soleIndex, viewOf, type Scope } from "./expression.ts";
@@ -81,6 +82,13 @@ function writeStmt(stmt: Stmt, scope: StatementScope): void {
     }
     case "check":
       return writeCheck(stmt, scope);
+    case "shuffle":
+      stmt.values.forEach((value, i) => {
+        const text = expressionText(value, scope);
+        const name = wgslName(at(stmt.names, i));
+        writer.line(code`let ${name}: ${valueType(value.type)} = subgroupShuffleXor(${text}, ${stmt.distance}u);`);
+      });
+      return;
     case "mma":
     case "draw":
       invariant(false, `a kernel for WGSL holds a ${stmt.kind}`);

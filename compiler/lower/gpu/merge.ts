@@ -15,10 +15,11 @@ import {
   type Expr,
   type Stmt,
 } from "../../../ir/loop/loop.ts";
-import { allStatements, mapParts } from "../../../ir/loop/walk.ts";
+import { sharedBytes } from "../../../ir/loop/lower-shuffles.ts";
+import { allStatements, isTogether, mapParts } from "../../../ir/loop/walk.ts";
 import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
 import type { Gpu } from "../../../ir/machine.ts";
-import { at, dtypeBytes } from "../../../ir/type.ts";
+import { at } from "../../../ir/type.ts";
 import type { Buffer } from "../../memory/buffer.ts";
 import type { Lowered } from "../lowered.ts";
 
@@ -38,7 +39,11 @@ export function fitTogether(launches: readonly Lowered[], gpu: Gpu): boolean {
   const large = launches.filter((launch) => !isSmall(launch)).length;
   // Threads that wait for each other would hold up those of a large launch, which need not.
   if (bound.size > gpu.bindings || large > 1 || (large === 1 && launches.some(meet))) return false;
-  if (launches.reduce((bytes, launch) => bytes + sharedBytes(launch), 0) > gpu.sharedBytes) return false;
+  if (
+    launches.reduce((bytes, launch) => bytes + sharedBytes(launch.body, threadsOf(launch), () => gpu.warp), 0) >
+    gpu.sharedBytes
+  )
+    return false;
   const threads = Math.max(...launches.map(threadsOf));
   return launches.every(
     (launch) => threads % threadsOf(launch) === 0 && (threadsOf(launch) === threads || !meet(launch)),
@@ -105,14 +110,7 @@ function paramOf(buffer: Buffer, name: string, launches: readonly Lowered[]): Bu
 
 /** Whether a launch's threads wait for each other. */
 function meet({ body }: Lowered): boolean {
-  return allStatements(body).some(({ kind }) => kind === "barrier" || kind === "mma" || kind === "shared");
-}
-
-function sharedBytes({ body }: Lowered): number {
-  return allStatements(body).reduce(
-    (bytes, stmt) => (stmt.kind === "shared" ? bytes + stmt.size * dtypeBytes[stmt.dtype] : bytes),
-    0,
-  );
+  return allStatements(body).some(isTogether);
 }
 
 /** How a launch becomes part of a kernel. */
@@ -220,6 +218,8 @@ class Renamer {
         ];
       case "draw":
         return [{ ...stmt, generator: own(stmt.generator), buffer: own(stmt.buffer) }];
+      case "shuffle":
+        return [{ ...stmt, names: stmt.names.map(own), values: stmt.values.map(expr) }];
       case "mma":
         return [{ ...stmt, sums: stmt.sums.map(own), a: stmt.a.map(expr), b: stmt.b.map(expr) }];
       case "barrier":

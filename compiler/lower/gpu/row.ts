@@ -1,23 +1,12 @@
 /**
  * Row kernels on a GPU: reductions over the same axes and the elementwise values around them. The threads of a work-group
  * form `rows` rows of `lanes`: those of a row walk its elements in strides, and then add up what each has found, pairwise
- * through shared memory, always in the same order. Where the innermost axis is kept, neighbouring threads take
+ * by shuffles, always in the same order. Where the innermost axis is kept, neighbouring threads take
  * neighbouring rows instead of neighbouring elements, so that they read neighbours in memory either way.
  */
 import type { Node } from "../../../ir/graph.ts";
 import { opDef } from "../../../ir/graph.ts";
-import {
-  assign,
-  barrier,
-  branch,
-  int,
-  load,
-  scalar,
-  shared,
-  store,
-  type Expr,
-  type Stmt,
-} from "../../../ir/loop/loop.ts";
+import { assign, branch, int, scalar, type Expr } from "../../../ir/loop/loop.ts";
 import { invariant } from "../../../ir/diagnostic/diagnostic.ts";
 import type { Gpu } from "../../../ir/machine.ts";
 import { at, elementCount, isFloat } from "../../../ir/type.ts";
@@ -45,13 +34,12 @@ type Work = {
   readonly draft: Draft;
   readonly group: Group;
   readonly team: Team;
-  /** Number of this thread's row among those of the work-group, and of the thread within its row. */
-  readonly row: Expr;
+  /** Number of this thread within its row. */
   readonly lane: Expr;
+  /** Whether neighbouring threads have neighbouring rows, not neighbouring elements. */
+  readonly alongRows: boolean;
   /** Indices along the group's axes, changed as loops open. */
   readonly point: Expr[];
-  /** Statements that open the work-group: its shared arrays. */
-  readonly head: Stmt[];
 };
 
 /** Lowers a row group for a GPU. */
@@ -81,12 +69,8 @@ export function lowerRowOnThreads(group: Group, context: LowerContext): Lowered 
       step /= extent;
       point[axis] = scalar("mod", scalar("div", own, int(step)), int(extent));
     }
-    const head: Stmt[] = [];
-    const work: Work = { draft, group, team, row, lane, point, head };
-    const inner = new Scope(scope);
-    const isRow = isWhole ? undefined : scalar("lt", number, int(rows));
-    emitRow(work, context, isRow, inner);
-    scope.add(...head, ...inner.statements);
+    const work: Work = { draft, group, team, lane, alongRows, point };
+    emitRow(work, context, isWhole ? undefined : scalar("lt", number, int(rows)), scope);
   });
   return finish(draft, tasks, flopsOf(group));
 }
@@ -98,8 +82,9 @@ export function lowerRowOnThreads(group: Group, context: LowerContext): Lowered 
 function teamOf(group: Group, rows: number, alongRows: boolean, gpu: Gpu): Team {
   const elements = elementCount(group.axes.map((axis) => at(group.shape, axis)));
   const most = Math.min(256, gpu.threads);
-  const arrays = group.heavy.reduce((sum, node) => sum + (isReduce(node) ? 8 : 16), 0);
-  const threads = Math.min(most, powerBelow(Math.floor(gpu.sharedBytes / arrays)));
+  // Where shuffles become shared arrays, there are two for each value that the threads of a stage combine.
+  const bytes = stagesOf(group).map((stage) => stage.reduce((sum, node) => sum + (isReduce(node) ? 16 : 32), 0));
+  const threads = Math.min(most, powerBelow(Math.floor(gpu.sharedBytes / Math.max(1, ...bytes))));
   const isShort = elements <= shortRow && (rows >= manyRows || gpu.warp === 0);
   if (elements <= 4 || isShort) return { rows: Math.min(64, threads), lanes: 1 };
   const lanes = Math.min(threads, powerBelow(Math.max(1, elements / 2)));
@@ -189,7 +174,7 @@ function reduceTogether(work: Work, stage: readonly Node[], scope: Scope): void 
   stage.forEach((node, i) => define(work, node, at(at(totals, i), 0)));
 }
 
-/** How two partial results become one. Each may be of several numbers. */
+/** How two partial results become one, the same in either order. Each may be of several numbers. */
 type Combine = (mine: readonly Expr[], theirs: readonly Expr[], number: number) => readonly Expr[];
 
 /**
@@ -197,40 +182,22 @@ type Combine = (mine: readonly Expr[], theirs: readonly Expr[], number: number) 
  * all of the row's threads have.
  */
 function combineLanes(
-  { draft, team, row, lane, head }: Work,
+  { draft, team, alongRows }: Work,
   parts: readonly (readonly Expr[])[],
   combine: Combine,
   scope: Scope,
 ): (readonly Expr[])[] {
-  if (team.lanes === 1) return [...parts];
   const { writer } = draft;
-  const arrays = parts.map((part) =>
-    part.map((value) => {
-      const name = writer.fresh("shared");
-      head.push(shared(name, value.type.dtype, team.rows * team.lanes));
-      return { name, dtype: value.type.dtype };
-    }),
-  );
-  const place = (other: Expr): Expr => scalar("add", scalar("mul", row, int(team.lanes)), other);
-  parts.forEach((part, i) =>
-    part.forEach((value, j) => scope.add(store(at(at(arrays, i), j).name, place(lane), value))),
-  );
-  scope.add(barrier());
+  let results = [...parts];
   for (let half = team.lanes / 2; half >= 1; half /= 2) {
-    const inner = new Scope(scope, true);
-    arrays.forEach((pair, i) => {
-      const read = (where: Expr): Expr[] =>
-        pair.map(({ name, dtype }) => writer.bind(inner, load(name, dtype, place(where)), "part"));
-      const mine = read(lane);
-      const theirs = read(scalar("add", lane, int(half)));
-      const both = combine(mine, theirs, i).map((value) => writer.bind(inner, value, "both"));
-      both.forEach((value, j) => inner.add(store(at(pair, j).name, place(lane), value)));
+    const theirs = writer.shuffle(scope, results.flat(), alongRows ? half * team.rows : half);
+    let next = 0;
+    results = results.map((mine, i) => {
+      const other = theirs.slice(next, (next += mine.length));
+      return combine(mine, other, i).map((value) => writer.bind(scope, value, "both"));
     });
-    scope.add(branch(scalar("lt", lane, int(half)), inner.statements), barrier());
   }
-  return arrays.map((pair) =>
-    pair.map(({ name, dtype }) => writer.bind(scope, load(name, dtype, place(int(0))), "total")),
-  );
+  return results;
 }
 
 /** Index of the first best element of a row; NaN is better than any number. */

@@ -20,6 +20,7 @@ import {
   randomBits,
   scalar,
   shared,
+  shuffle,
   splat,
   store,
   variable,
@@ -78,6 +79,52 @@ function treeFold(array: string, op: "add" | "max", threads: number): Stmt[] {
     steps.push(barrier(), branch(less(thread, int(half)), [store(array, thread, sum)]));
   }
   return [...steps, barrier()];
+}
+
+/**
+ * Mixes numbers of the threads of a task: shuffles near and far, of several types, in a loop, in a branch that some tasks
+ * take, and behind both.
+ */
+export function shuffles(tasks = 3, threads = 128): Kernel {
+  const size = tasks * threads;
+  const [v, n] = [float("v"), variable("n")];
+  const i = add(mul(task, int(threads)), thread);
+  const passed: ValueType = { dtype: "bool", lanes: 1 };
+  return {
+    name: "shuffles",
+    doc: "y, m = mixtures of x and n over threads",
+    tasks,
+    threads,
+    flops: size * 10,
+    buffers: [
+      param("x", "f32", size),
+      param("k", "i64", size),
+      param("y", "f32", size, "write"),
+      param("m", "i64", size, "write"),
+    ],
+    body: [
+      tasksLoop([
+        mutable("v", load("x", "f32", i)),
+        mutable("n", load("k", "i64", i)),
+        loop("turn", int(0), int(3), [
+          shuffle(["a", "b"], [v, n], 1),
+          assign("v", add(mul(f32(0.5), v), float("a"))),
+          assign("n", sub(mul(int(2), variable("b")), n)),
+          shuffle(["c"], [v], threads / 2),
+          assign("v", sub(float("c"), mul(f32(0.25), v))),
+        ]),
+        branch(
+          scalar("eq", mod(task, int(2)), int(0)),
+          [shuffle(["d"], [v], threads / 8), assign("v", sub(v, float("d")))],
+          [shuffle(["e"], [n], 2), assign("n", add(n, variable("e")))],
+        ),
+        shuffle(["f", "g"], [v, scalar("gt", v, f32(0))], 4),
+        assign("v", choose(variable("g", passed), add(v, float("f")), mul(v, float("f")))),
+        store("y", i, v),
+        store("m", i, n),
+      ]),
+    ],
+  };
 }
 
 /** y = softmax(x) over rows; a row is a block's, and is folded through shared arrays. */

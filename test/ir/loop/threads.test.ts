@@ -1,6 +1,6 @@
 /** Threads of a task: what the interpreter and the verifier make of shared arrays, barriers, matrix tiles and counters. */
 import { expect } from "chai";
-import { interpretKernel, loopArray } from "../../../ir/loop/interpret.ts";
+import { interpretKernel, loopArray, type LoopArray } from "../../../ir/loop/interpret.ts";
 import {
   assign,
   barrier,
@@ -18,6 +18,7 @@ import {
   randomBits,
   scalar,
   shared,
+  shuffle,
   store,
   variable,
   type BufferParam,
@@ -26,9 +27,13 @@ import {
   type MatrixFormat,
   type Stmt,
 } from "../../../ir/loop/loop.ts";
+import { lowerShuffles } from "../../../ir/loop/lower-shuffles.ts";
+import { verifyKernel } from "../../../ir/loop/verify.ts";
+import { allStatements } from "../../../ir/loop/walk.ts";
 import { philox, randomBits as bitsOf } from "../../../ir/random/counter.ts";
 import { at } from "../../../ir/type.ts";
 import { failsWith } from "../../fails-with.ts";
+import { shuffles } from "./gpu-kernels.ts";
 
 const thread = variable("thread");
 const f32 = (value: number): Expr => constant("f32", value);
@@ -96,6 +101,37 @@ describe("threads of a task", () => {
 
   it("do not read a shared array that nobody wrote", () => {
     failsWith("K5103", () => run(kernel(2, [shared("s", "f32", 2), store("y", thread, load("s", "f32", thread))])));
+  });
+
+  it("read each other's values by shuffles, and through shared arrays where they reach further", () => {
+    const made = shuffles();
+    const inputs = (): Record<string, LoopArray> => ({
+      x: Float32Array.from({ length: 384 }, (_, i) => Math.sin(i)),
+      k: BigInt64Array.from({ length: 384 }, (_, i) => BigInt((i * 37) % 11)),
+      y: new Float32Array(384),
+      m: new BigInt64Array(384),
+    });
+    const want = inputs();
+    interpretKernel(made, want);
+    for (const reach of [64, 32, 4, 0]) {
+      const lowered = lowerShuffles(made, (dtype) => (dtype === "bool" ? 0 : reach));
+      verifyKernel(lowered);
+      const got = inputs();
+      interpretKernel(lowered, got);
+      expect(got, `reach ${reach}`).to.deep.equal(want);
+      const far = allStatements(lowered.body).filter((stmt) => stmt.kind === "shuffle" && stmt.distance >= reach);
+      expect(far).to.deep.equal([]);
+    }
+    expect(lowerShuffles(made, () => 128)).to.equal(made);
+  });
+
+  it("shuffle with a partner that is there, where all come", () => {
+    const by = (distance: number): Stmt => shuffle(["a"], [f32(1)], distance);
+    for (const distance of [0, 3, 4, 0.5]) failsWith("K5102", () => verifyKernel(kernel(4, [by(distance)])));
+    failsWith("K5102", () => verifyKernel(kernel(4, [branch(scalar("lt", thread, int(2)), [by(1)])])));
+    failsWith("K5102", () => verifyKernel(kernel(4, [by(1), bind("a", f32(1))])));
+    failsWith("K5102", () => verifyKernel(kernel(4, [shuffle(["a", "b"], [f32(1)], 1)])));
+    verifyKernel(kernel(4, [by(2)]));
   });
 
   it("come to a barrier all or none", () => {

@@ -6,6 +6,7 @@ import {
   blockSoftmax,
   dropout,
   sharedMatmul,
+  shuffles,
   tensorMatmul,
   vectorChain,
   wideTypes,
@@ -29,6 +30,8 @@ const gpuKernels = [
   tensorMatmul("bf16"),
   dropout(),
   wideTypes(),
+  shuffles(),
+  { ...shuffles(2, 16), name: "shuffles_in_part_of_a_warp" },
 ];
 
 /** A task of these is one thread, as on a processor. */

@@ -13,6 +13,7 @@ import {
   tileMatmul,
   vectorLanes,
 } from "../../../ir/loop/sample-kernels.ts";
+import { shuffles } from "../../../ir/loop/gpu-kernels.ts";
 import { emitKernels, requireDevice, runOnDevice, soleLaunch } from "./device.ts";
 import {
   bytes,
@@ -58,6 +59,7 @@ const samples: readonly Kernel[] = [
   manyTasks(),
   oddities(),
   readBothWays(),
+  shuffles(),
   ...(["tanh", "erf", "sinh", "asinh", "atan"] as const).map((op) => knownSign(op)),
 ];
 
