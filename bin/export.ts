@@ -11,6 +11,7 @@ import { writeAtomically } from "../runtime/atomic-file.ts";
 import type { DataLoader } from "../runtime/data/loader.ts";
 import { setDataRoot } from "../runtime/data/root.ts";
 import { makeFolder } from "../runtime/make-folder.ts";
+import { kernelFiles } from "../runtime/gpu/variants.ts";
 import { readArtifactFile, readManifest } from "../runtime/manifest.ts";
 import { packageRoot } from "../runtime/package-root.ts";
 import { isLoader } from "../runtime/training/feed.ts";
@@ -60,7 +61,7 @@ async function collectFiles(artifact: string, dataRoot: string | undefined): Pro
   if (target?.name !== "wgsl") throw fail(messages.pageNeedsWgsl(manifest.targets.map(({ name }) => name)));
   const { data } = await importTrainer(artifact);
   const files = readPageProgram(path.join(packageRoot(), "dist", "web"));
-  const kernels = [...new Set(target.kernels.map(({ file }) => file))];
+  const kernels = [...new Set(target.kernels.flatMap(kernelFiles))];
   for (const file of kernels) files.set(file, await readArtifactFile(artifact, manifest, file));
   const hashes = Object.fromEntries(kernels.map((file) => [file, manifest.files[file] ?? ""]));
   files.set("manifest.json", text(JSON.stringify({ ...manifest, files: hashes, targets: [target] })));

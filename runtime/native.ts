@@ -53,8 +53,16 @@ export type NativeProgram = {
   close(): void;
 };
 
-/** What an adapter's driver says of it. */
-export type NativeAdapter = { readonly name: string; readonly driver: string; readonly kind: string };
+/**
+ * What an adapter's driver says of it. `subgroup`: threads that a subgroup has at least, 0 if the driver does not tell;
+ * left out where there are none.
+ */
+export type NativeAdapter = {
+  readonly name: string;
+  readonly driver: string;
+  readonly kind: string;
+  readonly subgroup?: number;
+};
 
 /** A kernel for wgpu-native: its text, the name of its function, and how it uses its bindings (0 reads, 1 writes, 2 uniform). */
 export type NativeKernel = { readonly name: string; readonly text: string; readonly uses: readonly number[] };

@@ -11,6 +11,7 @@ import type {
 } from "../ir/artifact/manifest.ts";
 import { dtypeBytes, type DType } from "../ir/type.ts";
 import { checkKernels, checkLaunches } from "./launch-check.ts";
+import { kernelFiles } from "./gpu/variants.ts";
 import { bad, checkName, checkPath, countOf, finite, unique } from "./manifest-faults.ts";
 
 /** The name of an entry in a program's library: `train@64`, or `train` if it has no batch axis. */
@@ -49,7 +50,9 @@ export function checkTarget(where: string, target: ManifestTarget, manifest: Man
 /** Files that a target cannot do without, by the path of the field that names them. */
 function filesOf(where: string, target: ManifestTarget): [string, string][] {
   if (target.name === "c") return [[`${where}.library`, target.library]];
-  const files = target.kernels.map(({ file }, i): [string, string] => [`${where}.kernels.${i}.file`, file]);
+  const files = target.kernels.flatMap((kernel, i) =>
+    kernelFiles(kernel).map((file): [string, string] => [`${where}.kernels.${i}.file`, file]),
+  );
   if (target.name === "cuda" && target.image !== null) files.push([`${where}.image`, target.image]);
   return files;
 }

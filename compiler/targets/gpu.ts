@@ -1,5 +1,5 @@
 /** What the targets for GPUs have in common: how what an emitter gives stands in the manifest. */
-import type { ManifestEntry, ManifestGpuKernel, ManifestLaunch } from "../../ir/artifact/manifest.ts";
+import type { GpuFeatures, ManifestEntry, ManifestGpuKernel, ManifestLaunch } from "../../ir/artifact/manifest.ts";
 import { at } from "../../ir/type.ts";
 import { manifestEntries } from "../artifact.ts";
 import type { Plan } from "../memory/plan.ts";
@@ -10,6 +10,7 @@ type EmittedKernel = {
   readonly threads: number;
   readonly sharedBytes: number;
   readonly bindings: readonly ManifestGpuKernel["bindings"][number][];
+  readonly variants?: readonly { readonly sharedBytes: number; readonly needs: GpuFeatures }[];
 };
 
 /** A launch as they describe it. */
@@ -17,14 +18,26 @@ type EmittedLaunch = Pick<ManifestLaunch, "kernel" | "groups"> & {
   readonly bindings: readonly Readonly<ManifestLaunch["bindings"][number]>[];
 };
 
-/** The kernels of a program; `file` says in which file each stands. */
-export function gpuKernels(kernels: readonly EmittedKernel[], file: (name: string) => string): ManifestGpuKernel[] {
-  return kernels.map(({ name, threads, sharedBytes, bindings }) => ({
+/** The kernels of a program; `file` says in which file each text stands. */
+export function gpuKernels(
+  kernels: readonly EmittedKernel[],
+  file: (name: string, needs?: GpuFeatures) => string,
+): ManifestGpuKernel[] {
+  return kernels.map(({ name, threads, sharedBytes, bindings, variants = [] }) => ({
     name,
     file: file(name),
     threads,
     sharedBytes,
     bindings: [...bindings],
+    ...(variants.length === 0
+      ? {}
+      : {
+          variants: variants.map(({ sharedBytes: own, needs }) => ({
+            file: file(name, needs),
+            sharedBytes: own,
+            needs,
+          })),
+        }),
   }));
 }
 

@@ -1,13 +1,14 @@
 /** The WGSL target: a module a kernel, which the driver or the browser compiles when it is loaded. */
 import { emitWgsl } from "../../codegen/targets/wgsl/emit.ts";
 import { wgslMachine } from "../../codegen/targets/wgsl/limits.ts";
+import type { GpuFeatures } from "../../ir/artifact/manifest.ts";
 import { manifestState } from "../artifact.ts";
 import { gpuEntries, gpuKernels } from "./gpu.ts";
 import { drawingGpu, type Target } from "./target.ts";
 
-/** Path of a kernel's module in an artifact. */
-function fileOf(name: string): string {
-  return `kernels/wgsl/${name}.wgsl`;
+/** Path of a kernel's module in an artifact; of the one for devices with these features. */
+function fileOf(name: string, needs?: GpuFeatures): string {
+  return `kernels/wgsl/${name}${needs === undefined ? "" : `.subgroup${needs.subgroup}`}.wgsl`;
 }
 
 /** The WGSL target. */
@@ -20,7 +21,12 @@ export const wgsl: Target = {
     const state = manifestState(traced, plan);
     return {
       target: { name: "wgsl", kernels: gpuKernels(kernels, fileOf), state, entries: gpuEntries(plan, launches) },
-      files: new Map(kernels.map(({ name, text }) => [fileOf(name), text])),
+      files: new Map(
+        kernels.flatMap(({ name, text, variants }) => [
+          [fileOf(name), text] as const,
+          ...variants.map((variant) => [fileOf(name, variant.needs), variant.text] as const),
+        ]),
+      ),
       cached: false,
     };
   },

@@ -93,6 +93,23 @@ export const entrySchema = v.object({
   launches: v.optional(v.array(launchSchema)),
 });
 
+const gpuFeaturesSchema = v.object({
+  /** Threads that read each other's values without shared arrays: those whose numbers differ below this power of two. */
+  subgroup: count,
+});
+
+/** What a GPU offers beyond what all of its kind do, or what a kernel needs of that. */
+export type GpuFeatures = Readonly<v.InferOutput<typeof gpuFeaturesSchema>>;
+
+/** Another text of a kernel, for devices that offer what it needs. */
+const variantSchema = v.object({
+  /** File with its text, relative path. */
+  file: v.string(),
+  /** Bytes of shared arrays of a work-group. */
+  sharedBytes: count,
+  needs: gpuFeaturesSchema,
+});
+
 /** A kernel of a GPU program. */
 export const gpuKernelSchema = v.object({
   /** The name of its function. */
@@ -105,6 +122,8 @@ export const gpuKernelSchema = v.object({
   sharedBytes: count,
   /** How it uses each binding. */
   bindings: v.array(v.picklist(["read", "readwrite", "uniform"])),
+  /** From the least demanding on; the last one that a device can run is taken in place of `file`. */
+  variants: v.optional(v.array(variantSchema)),
 });
 
 const stateRegion = v.object({ bytes: count, values: v.array(stateSchema) });

@@ -3,6 +3,7 @@
  * memory and runs sequences of kernels, in the order of the calls; it knows nothing of entries, state or element types.
  * Every failure is a `TargetError`; after a lost device every call fails with K5205.
  */
+import type { GpuFeatures } from "../../ir/artifact/manifest.ts";
 
 /** Memory on the device. */
 export type GpuMemory = { readonly bytes: number; free(): void };
@@ -13,6 +14,13 @@ export type GpuMemory = { readonly bytes: number; free(): void };
  */
 export type BindingUse = "read" | "readwrite" | "uniform";
 
+/** Another text of a kernel, for devices that have what it needs. */
+export type GpuVariant = {
+  readonly text: string;
+  readonly sharedBytes: number;
+  readonly needs: GpuFeatures;
+};
+
 /** A kernel's text and shape. */
 export type GpuKernel = {
   /** Name of its function. */
@@ -22,6 +30,10 @@ export type GpuKernel = {
   readonly threads: number;
   readonly sharedBytes: number;
   readonly bindings: readonly BindingUse[];
+  /** From the least demanding on. */
+  readonly variants?: readonly GpuVariant[];
+  /** What the text needs beyond what all devices have. */
+  readonly needs?: GpuFeatures;
 };
 
 /** What is compiled together. `image`: a CUDA fat binary that holds all kernels. */

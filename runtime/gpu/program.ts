@@ -16,6 +16,7 @@ import { DataSets } from "./data-sets.ts";
 import type { GpuBinding, GpuDevice, GpuMemory, GpuModule, GpuProgramText, GpuSequence } from "./device.ts";
 import { checkLimits } from "./limits.ts";
 import { mostSteps, StepBuffers } from "./step-buffers.ts";
+import { kernelFiles } from "./variants.ts";
 
 /** What a program is loaded with, besides its manifest and the device. */
 export type GpuProgramParts = {
@@ -264,15 +265,13 @@ function free({ buffers, sequences }: Prepared): void {
 
 /** The text of a target's kernels, as a device loads it; each file is read once. */
 export async function readKernels(target: GpuTarget, read: GpuProgramParts["read"]): Promise<GpuProgramText> {
-  const files = [...new Set(target.kernels.map(({ file }) => file))];
+  const files = [...new Set(target.kernels.flatMap(kernelFiles))];
   const decode = async (file: string): Promise<string> => new TextDecoder().decode(await read(file));
   const texts = new Map(await Promise.all(files.map(async (file) => [file, await decode(file)] as const)));
-  const kernels = target.kernels.map(({ name, file, threads, sharedBytes, bindings }) => ({
-    name,
+  const kernels = target.kernels.map(({ file, variants = [], ...kernel }) => ({
+    ...kernel,
     text: texts.get(file) ?? "",
-    threads,
-    sharedBytes,
-    bindings,
+    variants: variants.map(({ file: other, ...variant }) => ({ ...variant, text: texts.get(other) ?? "" })),
   }));
   const image = target.name === "cuda" && target.image !== null ? await read(target.image) : undefined;
   return image === undefined ? { kernels } : { kernels, image };

@@ -25,7 +25,8 @@ export type WebKernel = {
 
 /** Compiles a kernel. @throws TargetError K5204 if the browser does not accept it. */
 export async function compileKernel(device: GPUDevice, kernel: GpuKernel): Promise<WebKernel> {
-  const { name, text } = kernel;
+  const { name, needs } = kernel;
+  const text = needs === undefined ? kernel.text : `enable subgroups;\n${kernel.text}`;
   // Faults of the text are told below, with their places.
   device.pushErrorScope("validation");
   const module = device.createShaderModule({ code: text, label: name });

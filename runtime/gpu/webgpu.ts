@@ -6,9 +6,11 @@
  */
 import { fail, type DiagnosticError } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
+import type { GpuFeatures } from "../../ir/artifact/manifest.ts";
 import { checkCopy, checkKernel, checkLaunch, checkReach, checkSteps } from "./check.ts";
 import type { GpuDevice, GpuInfo, GpuLaunch, GpuMemory, GpuModule } from "./device.ts";
 import type { GpuProgramText, GpuSequence } from "./device.ts";
+import { chooseVariants, haveVariants, measureSubgroup } from "./variants.ts";
 import { compileKernel, gridOf, type WebKernel } from "./webgpu-kernel.ts";
 
 /** `GPUBufferUsage` and `GPUMapMode` of the WebGPU specification; the names exist in browsers only. */
@@ -29,6 +31,9 @@ const wanted = [
   "maxComputeWorkgroupSizeX",
 ] as const;
 
+/** Features that variants of kernels need, asked for where they are. */
+const optional = ["subgroups"] as const satisfies readonly GPUFeatureName[];
+
 /**
  * Opens the browser's fastest GPU.
  *
@@ -41,7 +46,8 @@ export async function openWebGpu(gpu: GPU | undefined = browser.navigator?.gpu):
   if (adapter === null) throw fail(messages.webGpuNoAdapter());
   const requiredLimits = Object.fromEntries(wanted.map((name) => [name, adapter.limits[name]]));
   try {
-    return new WebGpuDevice(await adapter.requestDevice({ requiredLimits }), adapter.info);
+    const requiredFeatures = optional.filter((feature) => adapter.features.has(feature));
+    return new WebGpuDevice(await adapter.requestDevice({ requiredLimits, requiredFeatures }), adapter.info);
   } catch (cause) {
     throw fail(messages.gpuCallFailed("requestDevice", reasonOf(cause)), undefined, cause);
   }
@@ -102,8 +108,13 @@ class WebGpuDevice implements GpuDevice {
   /** Buffers that reads go through, free for the next one, by size. */
   readonly #staging = new Map<number, GPUBuffer[]>();
 
+  /** Size of subgroups, as the browser tells it and as it was measured. */
+  readonly #leastSubgroup: number;
+  #subgroup: Promise<number> | undefined;
+
   constructor(device: GPUDevice, adapter: GPUAdapterInfo) {
     this.#device = device;
+    this.#leastSubgroup = adapter.subgroupMinSize ?? 0;
     const { limits } = device;
     const names = [adapter.vendor, adapter.architecture, adapter.device, adapter.description];
     this.info = {
@@ -189,9 +200,17 @@ class WebGpuDevice implements GpuDevice {
 
   async load({ kernels }: GpuProgramText): Promise<GpuModule> {
     this.#check();
-    for (const kernel of kernels) checkKernel(this.info, kernel);
-    const compiled = await this.#orLost(Promise.all(kernels.map((kernel) => compileKernel(this.#device, kernel))));
+    const chosen = haveVariants(kernels) ? chooseVariants(kernels, await this.#measured()) : kernels;
+    for (const kernel of chosen) checkKernel(this.info, kernel);
+    const compiled = await this.#orLost(Promise.all(chosen.map((kernel) => compileKernel(this.#device, kernel))));
     return new WebModule(this, compiled);
+  }
+
+  /** What the device offers, measured at the first call. */
+  async #measured(): Promise<GpuFeatures> {
+    if (!this.#device.features.has("subgroups")) return { subgroup: 1 };
+    this.#subgroup ??= measureSubgroup(this, this.#leastSubgroup);
+    return { subgroup: await this.#subgroup };
   }
 
   sequence(module: GpuModule, launches: readonly GpuLaunch[]): GpuSequence {

@@ -6,11 +6,13 @@
 import { totalmem } from "node:os";
 import { DiagnosticError, fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
+import type { GpuFeatures } from "../../ir/artifact/manifest.ts";
 import { loadNative, type NativeAdapter, type NativeWgpuDevice } from "../native.ts";
 import { checkKernel, checkLaunch } from "./check.ts";
 import type { BindingUse, GpuDevice, GpuInfo, GpuLaunch, GpuModule, GpuProgramText, GpuSequence } from "./device.ts";
 import { findWgpu } from "./find-wgpu.ts";
 import { abandon, NativeDevice, nativeFailure, OwnedMemory, OwnedModule, OwnedSequence } from "./native-device.ts";
+import { chooseVariants, haveVariants, measureSubgroup } from "./variants.ts";
 import { wgpuVersion } from "./wgpu-pins.ts";
 import { wgslDanger } from "./wgsl-text.ts";
 
@@ -100,14 +102,18 @@ function textOf(error: unknown): string {
 const uses: readonly BindingUse[] = ["read", "readwrite", "uniform"];
 
 class Device extends NativeDevice<NativeWgpuDevice> implements WgpuDevice {
-  private readonly sharesMemory: boolean;
+  private readonly adapter: NativeAdapter;
+  /** Threads of a subgroup, measured. */
+  private subgroup: Promise<number> | undefined;
 
   constructor(native: NativeWgpuDevice, adapter: NativeAdapter, info: GpuInfo) {
     super(native, info);
-    this.sharesMemory = adapter.kind === "software" || adapter.kind === "integrated";
+    this.adapter = adapter;
   }
 
-  async load({ kernels }: GpuProgramText): Promise<OwnedModule> {
+  async load(program: GpuProgramText): Promise<OwnedModule> {
+    const isVaried = haveVariants(program.kernels);
+    const kernels = isVaried ? chooseVariants(program.kernels, await this.measured()) : program.kernels;
     for (const kernel of kernels) {
       checkKernel(this.info, kernel);
       const danger = wgslDanger(kernel.text);
@@ -150,13 +156,22 @@ class Device extends NativeDevice<NativeWgpuDevice> implements WgpuDevice {
     return new OwnedSequence(this, id, launches);
   }
 
+  /** What the device offers, measured at the first call. */
+  private async measured(): Promise<GpuFeatures> {
+    const { subgroup } = this.adapter;
+    if (subgroup === undefined) return { subgroup: 1 };
+    this.subgroup ??= measureSubgroup(this, subgroup);
+    return { subgroup: await this.subgroup };
+  }
+
   lose(): void {
     this.called("lose", (native) => native.lose());
   }
 
   /** A driver promises more than there is, and the system ends the process that uses it. */
   protected override capacity(): number {
-    return this.sharesMemory ? totalmem() : Infinity;
+    const { kind } = this.adapter;
+    return kind === "software" || kind === "integrated" ? totalmem() : Infinity;
   }
 
   protected errorFor(call: string, error: unknown, bytes: number): Error {

@@ -16,6 +16,7 @@ namespace kiln {
   F(AdapterGetInfo)                        \
   F(AdapterGetLimits)                      \
   F(AdapterInfoFreeMembers)                \
+  F(AdapterHasFeature)                     \
   F(AdapterRelease)                        \
   F(AdapterRequestDevice)                  \
   F(BindGroupLayoutRelease)                \

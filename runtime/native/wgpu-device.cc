@@ -22,6 +22,9 @@ constexpr WGPUInstanceBackend graphicsApis = WGPUInstanceBackend_Vulkan;
 // How much may be written before the queue is made to take it.
 constexpr std::uint64_t mostUnsent = std::uint64_t{64} << 20;
 
+// A feature of the library's own, in the enumeration of the standard's.
+constexpr auto subgroupFeature = static_cast<WGPUFeatureName>(WGPUNativeFeature_Subgroup);
+
 InstanceHandle createInstance(const WgpuApi &api) {
   WGPUInstanceExtras extras{};
   // The values of one enumeration, continued by the library's own header.
@@ -38,6 +41,8 @@ AdapterDescription describe(const WgpuApi &api, WGPUAdapter adapter) {
   const std::string vendor = toString(info.vendor), details = toString(info.description);
   AdapterDescription description{toString(info.device), vendor.empty() ? details : vendor + " " + details,
                                  info.adapterType, info.backendType};
+  description.subgroups = api.AdapterHasFeature(adapter, subgroupFeature) != 0;
+  description.leastSubgroup = info.subgroupMinSize;
   api.AdapterInfoFreeMembers(info);
   return description;
 }
@@ -136,6 +141,8 @@ std::optional<Failure> WgpuDevice::request() {
   wanted.nextInChain = nullptr;
   WGPUDeviceDescriptor descriptor{};
   descriptor.requiredLimits = &wanted;
+  descriptor.requiredFeatures = &subgroupFeature;
+  descriptor.requiredFeatureCount = description_.subgroups ? 1 : 0;
   descriptor.deviceLostCallbackInfo.mode = WGPUCallbackMode_AllowSpontaneous;
   descriptor.deviceLostCallbackInfo.userdata1 = this;
   descriptor.deviceLostCallbackInfo.callback = [](WGPUDevice const *, WGPUDeviceLostReason, WGPUStringView text,

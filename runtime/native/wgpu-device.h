@@ -54,6 +54,9 @@ struct AdapterDescription {
   std::string driver;
   WGPUAdapterType type;
   WGPUBackendType api;
+  // Whether threads of a subgroup can read each other's values, and the least size of one; 0 if the driver does not tell.
+  bool subgroups = false;
+  std::uint32_t leastSubgroup = 0;
 };
 
 // A buffer on the device.

@@ -2,6 +2,7 @@
 import { expect } from "chai";
 import type { GpuKernel } from "../../runtime/gpu/device.ts";
 import { bytesOf } from "../../runtime/typed-array.ts";
+import { telling } from "../runtime/gpu/open-wgpu.ts";
 import { needsChromium } from "./chromium.ts";
 import { JobRunner, type Job, type JobResult } from "./jobs.ts";
 
@@ -103,6 +104,17 @@ describe("WebGPU in a browser", function () {
     const buffers = [bytesOf(x), new Uint8Array(4 * count)];
     const y = numbers(await runner.run(job({ kernels: [single], buffers, ...wide })));
     expect([y[0], y[65_535], y[count - 1]]).to.deep.equal([0, 10, 6]);
+  });
+
+  it("takes the variant of a kernel that its subgroups allow", async () => {
+    // SwiftShader's have four threads.
+    const expected = Array.from({ length: 64 }, (_, i) => 4 + (i ^ 2) / 64);
+    const buffers = [bytesOf(new Float32Array(64).fill(1)), new Uint8Array(256)];
+    const alone = launch({ groups: 1 }, [{ bytes: 256 }, { bytes: 256 }]);
+    expect(numbers(await runner.run(job({ kernels: [telling], buffers, ...alone })))).to.deep.equal(expected);
+    const core = { ...telling, variants: [] };
+    const ones = Array.from({ length: 64 }, () => 1);
+    expect(numbers(await runner.run(job({ kernels: [core], buffers, ...alone })))).to.deep.equal(ones);
   });
 
   it("says which line of a kernel is not accepted", async () => {

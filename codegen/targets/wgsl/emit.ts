@@ -1,7 +1,8 @@
 /**
  * The WGSL target: a planned program as WGSL modules, one a kernel, and the launches of its entries. A kernel has as many
  * modules as its launches lay out its bindings differently; equal ones share one. The text is a function of the program
- * alone, is core WGSL without extensions, and keeps to WebGPU's default limits. Promises that a program whose kernels pass
+ * alone, is core WGSL without extensions, and keeps to WebGPU's default limits; where a device that offers more can do
+ * better, a kernel has variants beside it. Promises that a program whose kernels pass
  * `verifyKernel` gives modules that WebGPU's validation accepts.
  */
 import { fail } from "../../../ir/diagnostic/diagnostic.ts";
@@ -10,6 +11,8 @@ import type { Kernel, Stmt } from "../../../ir/loop/loop.ts";
 import { lowerShuffles } from "../../../ir/loop/lower-shuffles.ts";
 import { allStatements } from "../../../ir/loop/walk.ts";
 import type { Launch, PlannedEntry, PlannedProgram } from "../../../ir/program.ts";
+import type { GpuFeatures } from "../../../ir/artifact/manifest.ts";
+import type { DType } from "../../../ir/type.ts";
 import { code, comment, identifier, SourceWriter } from "../../source-writer.ts";
 import { accessesOf } from "./access.ts";
 import { elementOf, type ArrayView } from "./array.ts";
@@ -31,7 +34,12 @@ export type WgslKernel = {
   /** Bytes of a work-group's shared arrays. */
   readonly sharedBytes: number;
   readonly bindings: readonly WgslAccess[];
+  /** The same kernel for devices that offer more, from the least demanding on. */
+  readonly variants: readonly WgslVariant[];
 };
+
+/** A kernel as a module that needs features of the device, which whoever loads it enables. */
+export type WgslVariant = { readonly text: string; readonly sharedBytes: number; readonly needs: GpuFeatures };
 
 /** One use of a kernel: its number among the program's modules, work-groups, and its bindings in order. */
 export type WgslLaunch = {
@@ -84,16 +92,47 @@ function freshName(kernel: string, names: Set<string>): string {
   return name;
 }
 
-function emitKernel(planned: Kernel, bound: BoundLaunch, name: string): WgslKernel {
-  const kernel = lowerShuffles(planned, () => 0);
+/** Sizes of subgroups that kernels have variants for: software drivers have 4 and 8, GPUs 8 and 32 or more. */
+const subgroups = [4, 8, 32];
+
+function emitKernel(kernel: Kernel, bound: BoundLaunch, name: string): WgslKernel {
   const { threads = 1 } = kernel;
   checkLimit(kernel, "threads", threads, wgslLimits.threads);
+  const core = emitModule(
+    lowerShuffles(kernel, () => 0),
+    bound,
+    name,
+  );
+  checkLimit(kernel, "bytes of shared arrays", core.sharedBytes, wgslLimits.sharedBytes);
+  const variants: WgslVariant[] = [];
+  for (const subgroup of subgroups) {
+    if (threads % subgroup !== 0) continue;
+    const module = emitModule(
+      lowerShuffles(kernel, (dtype) => (shuffled.has(dtype) ? subgroup : 0)),
+      bound,
+      name,
+    );
+    const before = variants.at(-1) ?? core;
+    if (module.text !== before.text) variants.push({ ...module, needs: { subgroup } });
+  }
+  return { name, ...core, threads, bindings: bound.accesses, variants };
+}
+
+/** Types that subgroups shuffle. */
+const shuffled: ReadonlySet<DType> = new Set(["f32", "i32", "i64"]);
+
+/** The module of a kernel whose shuffles are all within subgroups. */
+function emitModule(
+  kernel: Kernel,
+  bound: BoundLaunch,
+  name: string,
+): { readonly text: string; readonly sharedBytes: number } {
+  const { threads = 1 } = kernel;
   const body = foldBody(kernel.body);
   const { vectors, whole } = accessesOf(kernel, body);
   const { lines, arrays } = declareBindings(kernel, body, bound, vectors);
   const shared = sharedArrays(body, vectors);
   const sharedBytes = [...shared.keys()].reduce((sum, stmt) => sum + stmt.size * 4, 0);
-  checkLimit(kernel, "bytes of shared arrays", sharedBytes, wgslLimits.sharedBytes);
   const support = new Support();
   const inner = new SourceWriter();
   const wide = kernel.tasks > wgslLimits.groups;
@@ -126,7 +165,7 @@ function emitKernel(planned: Kernel, bound: BoundLaunch, name: string): WgslKern
     if (threads > 1) writer.line(code`let thread: i32 = i32(kiln_thread);`);
   });
   const text = `${writer.toString()}${inner.toString()}}\n`;
-  return { name, text, threads, sharedBytes, bindings: bound.accesses };
+  return { text, sharedBytes };
 }
 
 function checkLimit(kernel: Kernel, what: string, got: number, limit: number): void {

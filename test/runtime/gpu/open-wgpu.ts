@@ -28,6 +28,15 @@ fn k(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>,
   return { name: "k", text, threads: 64, sharedBytes: 0, bindings: ["read", "readwrite"], ...changes };
 }
 
+/** A kernel that tells which of its texts ran, by shuffling the numbers of its threads. */
+export const telling = unaryKernel("b[i] = a[i];", {
+  variants: [2, 4, 8, 16, 4096].map((subgroup) => ({
+    needs: { subgroup },
+    sharedBytes: 0,
+    text: unaryKernel(`b[i] = ${subgroup}.0 + f32(subgroupShuffleXor(l, ${subgroup / 2}u)) / 64.0;`).text,
+  })),
+});
+
 /** All of a memory, the same at every step. */
 export function whole(memory: GpuMemory, changes: Partial<GpuBinding> = {}): GpuBinding {
   return { memory, offset: 0, bytes: memory.bytes, stride: 0, ...changes };

@@ -53,14 +53,20 @@ export async function requireDevice(context: Context): Promise<GpuDevice> {
   }
 }
 
-/** Runs kernels, each once on its buffers, and copies back what they wrote. */
+/**
+ * Runs kernels, each once on its buffers, and copies back what they wrote: as the device chooses among their variants, or
+ * the `core` text that every device takes.
+ */
 export async function runOnDevice(
   device: GpuDevice,
   kernels: readonly Kernel[],
   buffers: readonly Readonly<Record<string, LoopArray>>[],
+  texts: "core" | "chosen" = "chosen",
 ): Promise<void> {
   const { kernels: modules, launches } = emitKernels(kernels);
-  const module = await device.load({ kernels: modules });
+  const module = await device.load({
+    kernels: texts === "core" ? modules.map((each) => ({ ...each, variants: [] })) : modules,
+  });
   for (const [index, kernel] of kernels.entries()) {
     const arrays = kernel.buffers.map(({ name }) => arrayOf(at(buffers, index), name));
     const memories = kernel.buffers.map(({ size }, which) => upload(device, at(arrays, which), size === unboundedSize));

@@ -79,9 +79,11 @@ describe("WGSL kernels", () => {
     const named = samples.map((kernel, index) => ({ ...kernel, name: `${kernel.name}_${index}` }));
     const want = named.map(filled);
     named.forEach((kernel, index) => interpretKernel(kernel, at(want, index)));
-    const got = named.map(filled);
-    await runOnDevice(device, named, got);
-    named.forEach((kernel, index) => expectClose(kernel, at(got, index), at(want, index)));
+    for (const texts of ["core", "chosen"] as const) {
+      const got = named.map(filled);
+      await runOnDevice(device, named, got, texts);
+      named.forEach((kernel, index) => expectClose(kernel, at(got, index), at(want, index)));
+    }
     await device.close();
   });
 

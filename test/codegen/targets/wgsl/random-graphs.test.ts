@@ -57,13 +57,15 @@ describe("WGSL kernels of random graphs", () => {
       for (const kernel of plan.program.kernels) kernels.push({ ...kernel, name: `${kernel.name}_of_${seed}` });
     }
     const want = kernels.map((kernel) => filled(kernel, random));
-    const got = want.map((buffers) =>
-      Object.fromEntries(Object.entries(buffers).map(([name, array]) => [name, array.slice()])),
-    );
+    const copyOf = (buffers: Record<string, LoopArray>): Record<string, LoopArray> =>
+      Object.fromEntries(Object.entries(buffers).map(([name, array]) => [name, array.slice()]));
+    const results = (["core", "chosen"] as const).map((texts) => ({ texts, got: want.map(copyOf) }));
     kernels.forEach((kernel, index) => interpretKernel(kernel, at(want, index)));
-    await runOnDevice(device, kernels, got);
-    const wrong = kernels.flatMap((kernel, index) => differenceOf(kernel, at(got, index), at(want, index)));
-    expect(wrong.slice(0, 10), `${wrong.length} kernels of ${kernels.length}`).to.deep.equal([]);
+    for (const { texts, got } of results) {
+      await runOnDevice(device, kernels, got, texts);
+      const wrong = kernels.flatMap((kernel, index) => differenceOf(kernel, at(got, index), at(want, index)));
+      expect(wrong.slice(0, 10), `${texts}: ${wrong.length} kernels of ${kernels.length}`).to.deep.equal([]);
+    }
     await device.close();
   });
 });
