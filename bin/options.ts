@@ -61,7 +61,7 @@ export const commands = {
       precision: {
         kind: "choice",
         choices: precisions,
-        doc: "products on CUDA's tensor cores in lower precision (default: f32, which uses none)",
+        doc: "products in lower precision, on CUDA's tensor cores or (f16) WebGPU's halves (default: f32)",
       },
       noCheck: { kind: "switch", doc: "do not type-check the model file" },
       dump: { kind: "text", value: "DIR", doc: "also write the program after every pass to this folder" },

@@ -30,7 +30,7 @@ import { loadModel } from "./load-model.ts";
 import type { EntryReport, Plan } from "./memory/plan.ts";
 import { optimiseTraced, planTraced, type BackResult, type Observer } from "./pipeline.ts";
 import { printSchedule } from "./schedule/print.ts";
-import { targets } from "./targets/index.ts";
+import { targets, targetsWith } from "./targets/index.ts";
 import type { BuiltTarget, Precision, RandomSource, Timed } from "./targets/target.ts";
 import { blaming } from "./trace/blame.ts";
 import type { TrainingDefinition } from "./trace/definition.ts";
@@ -154,8 +154,9 @@ async function compileProgram(
   { clock, extra, machines }: Parts,
 ): Promise<CompileResult> {
   const { precision = "f32" } = options;
-  if (precision !== "f32" && !chosenTargets(options).includes("cuda"))
-    throw fail(messages.badOptionValue("--precision", "f32, or cuda among the targets", precision));
+  const able = targetsWith(precision);
+  if (!chosenTargets(options).some((name) => able.includes(name)))
+    throw fail(messages.badOptionValue("--precision", `f32, or ${able.join(" or ")} among the targets`, precision));
   const dumps: Promise<void>[] = [];
   const graphs = optimiseTraced(traced, observerFor(options, clock, dumps));
   const planned: Planned[] = [];

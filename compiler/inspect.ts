@@ -266,7 +266,7 @@ const sourceHeads: Readonly<Record<Exclude<TargetName, "wgsl">, (name: string) =
 
 /** A kernel's source: its function, or the modules that it has on WebGPU, one for each way its buffers are bound. */
 async function sourceOf(folder: string, target: TargetName, name: string): Promise<string> {
-  const isModule = new RegExp(`^kiln_k_${name}(_\\d+)?(\\.subgroup\\d+)?\\.wgsl$`);
+  const isModule = new RegExp(`^kiln_k_${name}(_\\d+)?(\\.f16)?(\\.subgroup\\d+)?\\.wgsl$`);
   if (target === "wgsl") return sources(folder, target, (file) => isModule.test(file));
   return section(await sources(folder, target), sourceHeads[target](name));
 }

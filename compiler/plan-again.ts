@@ -35,6 +35,6 @@ export async function planAgain(
 function optionsOf({ entries }: LoadedManifest, loops: string): TargetOptions {
   const roles = new Set(entries.flatMap(({ buffers }) => buffers.map(({ role }) => role)));
   const random = roles.has("key") ? "counter" : roles.has("draws") || roles.has("generator") ? "torch" : undefined;
-  const precision = precisions.find((each) => new RegExp(`^ *mma ${each} `, "m").test(loops));
+  const precision = precisions.find((each) => new RegExp(`^ *(?:mma|dot) ${each} `, "m").test(loops));
   return { ...(random === undefined ? {} : { random }), ...(precision === undefined ? {} : { precision }) };
 }

@@ -16,8 +16,8 @@ export type Gpu = {
   readonly bindings: number;
   /** How products tile: each thread alone from memory (`direct`), or through shared arrays. */
   readonly tiles: "direct" | "shared";
-  /** Precision of tensor cores that products may use; `undefined` for plain f32. */
-  readonly matrix: "tf32" | "bf16" | undefined;
+  /** Precision that products may be computed in, by tensor cores or by `dot`; `undefined` for plain f32. */
+  readonly matrix: "tf32" | "bf16" | "f16" | undefined;
 };
 
 /** A processor. */

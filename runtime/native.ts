@@ -62,6 +62,8 @@ export type NativeAdapter = {
   readonly driver: string;
   readonly kind: string;
   readonly subgroup?: number;
+  /** Whether it computes with halves. */
+  readonly f16: boolean;
 };
 
 /** A kernel for wgpu-native: its text, the name of its function, and how it uses its bindings (0 reads, 1 writes, 2 uniform). */

@@ -30,7 +30,7 @@ export function lowerContract(group: Group, context: LowerContext, plan: Contrac
     // An empty sum has nothing to share.
     const isEmpty = c.reduced.some(({ extent }) => extent === 0);
     if (gpu.tiles === "shared" && dtype === "f32" && !isEmpty) return lowerShared(product, gpu.matrix);
-    return lowerDirect(product, dtype === "f32" ? 4 : 1);
+    return lowerDirect(product, dtype === "f32" ? 4 : 1, dtype === "f32" && gpu.matrix === "f16");
   }
   const lanes = dtype === "f64" ? Math.max(2, context.machine.lanes / 2) : context.machine.lanes;
   const free = c.out.filter(({ name, extent }) => name !== plan.vector.name && extent > 1);

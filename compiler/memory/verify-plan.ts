@@ -125,6 +125,7 @@ function spansOf(kernel: Kernel, launch: Launch, task: number): Span[] {
       case "shuffle":
         stmt.values.forEach(readAll);
         return;
+      case "dot":
       case "mma":
         for (const operand of [...stmt.a, ...stmt.b]) readAll(operand);
         return;

@@ -9,6 +9,7 @@ import type { Target } from "./target.ts";
 export const c: Target = {
   name: "c",
   doc: "processors, by the system's C compiler",
+  precisions: ["f32"],
   machine: async ({ march, random = "torch" }) => ({ ...(await cpuProfile(march)), random }),
   build: async ({ traced, plan }, { march }, time) => {
     const source = await time("emit", () => emitC(plan.program));

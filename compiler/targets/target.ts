@@ -20,11 +20,13 @@ export const randomSources = ["torch", "counter"] as const;
 export type RandomSource = (typeof randomSources)[number];
 
 /** How precisely products of float32 are computed. */
-export const precisions = ["f32", "tf32", "bf16"] as const;
+export const precisions = ["f32", "tf32", "bf16", "f16"] as const;
 
 /**
- * One of them. `f32`: as float32, PyTorch's default; `tf32` and `bf16`: on tensor cores, operands rounded to 10 or 7 bits
- * behind the point and sums in float32, where a target has them (CUDA). Weights and everything else stay float32.
+ * One of them. `f32`: as float32, PyTorch's default; `tf32`, `bf16` and `f16`: operands rounded to 10, 7 or 10 bits behind
+ * the point, sums in float32, on tensor cores (CUDA). `f16` on WebGPU: in half precision where the device has it, sums of a
+ * few products included. Halves reach from 6e-8 to 65504: what is smaller, as gradients may be, becomes 0, so that a loss
+ * may have to be scaled. Weights and everything else stay float32; targets without a precision compute in float32.
  */
 export type Precision = (typeof precisions)[number];
 
@@ -64,6 +66,8 @@ export type Target = {
   readonly name: ManifestTarget["name"];
   /** One line for people. */
   readonly doc: string;
+  /** How precisely it can be told to compute products. */
+  readonly precisions: readonly Precision[];
   /** The machine that schedules are made for. Throws `TargetError`s where it must be asked and does not answer. */
   machine(options: TargetOptions): Promise<Machine>;
   /** Emits and compiles a plan. Throws `TargetError`s of what the target cannot say, and of its compiler. */

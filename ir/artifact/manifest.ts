@@ -96,6 +96,8 @@ export const entrySchema = v.object({
 const gpuFeaturesSchema = v.object({
   /** Threads that read each other's values without shared arrays: those whose numbers differ below this power of two. */
   subgroup: count,
+  /** Arithmetic of half-precision floats. */
+  f16: v.boolean(),
 });
 
 /** What a GPU offers beyond what all of its kind do, or what a kernel needs of that. */

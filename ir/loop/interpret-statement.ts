@@ -3,6 +3,7 @@
  * interpreter of whole kernels (`interpret.ts`) and of the threads of a task (`interpret-team.ts`) are made of.
  */
 import { invariant, unreachable } from "../diagnostic/diagnostic.ts";
+import { roundToFloat16 } from "../random/half.ts";
 import { evaluator, type Frame } from "./evaluate.ts";
 import { localArray, LoopMemory, type Fault, type LoopArray, type Progress } from "./memory.ts";
 import type { Draw, Stmt } from "./loop.ts";
@@ -62,6 +63,8 @@ export function translate(stmt: Stmt, scope: Scope, places: Map<string, number>,
       arrays.set(stmt.name, memory);
       return () => memory.reset();
     }
+    case "dot":
+      return translateDot(stmt, scope);
     case "store":
       return translateStore(stmt, scope);
     case "if": {
@@ -114,6 +117,25 @@ function translateLoop(stmt: Extract<Stmt, { kind: "for" }>, scope: Scope): Run 
       run();
     }
     if (vector) progress.inVector = false;
+  };
+}
+
+/** In halves, which is the worst that a target may do. */
+function translateDot(stmt: Extract<Stmt, { kind: "dot" }>, scope: Scope): Run {
+  const { values } = scope;
+  const place = scope.places.get(stmt.sum);
+  invariant(place !== undefined, `no variable ${stmt.sum}`);
+  const a = stmt.a.map((x) => evaluator(x, scope));
+  const b = stmt.b.map((x) => evaluator(x, scope));
+  const lanes = stmt.a[0]?.type.lanes ?? 0;
+  return () => {
+    for (let lane = 0; lane < lanes; lane++) {
+      let part = 0;
+      a.forEach((x, i) => {
+        part = roundToFloat16(part + roundToFloat16(x(lane)) * roundToFloat16(b[i]?.(lane) ?? 0));
+      });
+      values[place + lane] = Math.fround((values[place + lane] ?? 0) + part);
+    }
   };
 }
 

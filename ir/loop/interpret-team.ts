@@ -3,6 +3,7 @@
  * after another. A loop that holds a barrier has the same bounds for all threads (verified), and is run once for all.
  */
 import { invariant } from "../diagnostic/diagnostic.ts";
+import { roundToFloat16 } from "../random/half.ts";
 import { evaluator, type Evaluate } from "./evaluate.ts";
 import { translate, type Run, type Scope } from "./interpret-statement.ts";
 import { localArray, LoopMemory } from "./memory.ts";
@@ -161,6 +162,7 @@ const warp = 32;
 
 /** Rounds an operand as tensor cores do: `tf32` keeps 10 bits of the mantissa (ties away from 0), `bf16` 7 (ties to even). */
 function roundOperand(format: MatrixFormat, value: number): number {
+  if (format === "f16") return roundToFloat16(value);
   const bits = new Uint32Array(Float32Array.of(value).buffer);
   const [word = 0] = bits;
   if (!Number.isFinite(value)) return value;
@@ -169,22 +171,23 @@ function roundOperand(format: MatrixFormat, value: number): number {
 }
 
 /** Depth of a tile, and where thread `t % 4` finds its operands in it (see `mma` in `loop.ts`). */
-const layouts: Readonly<
-  Record<
-    MatrixFormat,
-    {
-      readonly depth: number;
-      readonly a: (i: number, t: number) => readonly [row: number, depth: number];
-      readonly b: (i: number, t: number) => number;
-    }
-  >
-> = {
+type Layout = {
+  readonly depth: number;
+  readonly a: (i: number, t: number) => readonly [row: number, depth: number];
+  readonly b: (i: number, t: number) => number;
+};
+
+/** Of operands of 16 bits. */
+const halfLayout: Layout = {
+  depth: 16,
+  a: (i, t) => [8 * ((i >> 1) % 2), 2 * t + (i % 2) + 8 * (i >> 2)],
+  b: (i, t) => 2 * t + (i % 2) + 8 * (i >> 1),
+};
+
+const layouts: Readonly<Record<MatrixFormat, Layout>> = {
   tf32: { depth: 8, a: (i, t) => [8 * (i % 2), t + 4 * (i >> 1)], b: (i, t) => t + 4 * i },
-  bf16: {
-    depth: 16,
-    a: (i, t) => [8 * ((i >> 1) % 2), 2 * t + (i % 2) + 8 * (i >> 2)],
-    b: (i, t) => 2 * t + (i % 2) + 8 * (i >> 1),
-  },
+  bf16: halfLayout,
+  f16: halfLayout,
 };
 
 function multiplyTogether(stmt: Extract<Stmt, { kind: "mma" }>, scope: Scope, team: Team): Run {

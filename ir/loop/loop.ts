@@ -68,6 +68,13 @@ export type Stmt =
       readonly a: readonly Expr[];
       readonly b: readonly Expr[];
     }
+  | {
+      readonly kind: "dot";
+      readonly format: "f16";
+      readonly sum: string;
+      readonly a: readonly Expr[];
+      readonly b: readonly Expr[];
+    }
   | { readonly kind: "store"; readonly buffer: string; readonly index: Expr; readonly value: Expr }
   | {
       readonly kind: "if";
@@ -93,7 +100,7 @@ export type Stmt =
   | { readonly kind: "note"; readonly text: string };
 
 /** Precision in which tensor cores multiply: operands are rounded to it, sums are f32. */
-export type MatrixFormat = "tf32" | "bf16";
+export type MatrixFormat = "tf32" | "bf16" | "f16";
 
 /** A sequential draw from PyTorch's generator into the first `count` elements of a buffer (`ir/random` says what each means). */
 export type Draw =
@@ -247,14 +254,22 @@ export function shuffle(names: readonly string[], values: readonly Expr[], dista
 
 /**
  * `sums += a * b` by the 32 threads of a warp together, on the mutable f32 variables `sums` (4): a tile of 16 rows by 8
- * columns, 8 deep for `tf32` and 16 for `bf16`, in the register layout of PTX's `mma.sync` m16n8k8 and m16n8k16. With
+ * columns, 8 deep for `tf32` and 16 for `bf16` and `f16`, in the register layout of PTX's `mma.sync` m16n8k8 and m16n8k16. With
  * g = thread % 32 / 4 and t = thread % 4: sums[i] is row g + 8 (i / 2), column 2 t + i % 2. For `tf32`, a[i] (4) is row
- * g + 8 (i % 2), depth t + 4 (i / 2), and b[i] (2) is depth t + 4 i, column g. For `bf16`, a[i] (8) is row g + 8 (i / 2 % 2),
+ * g + 8 (i % 2), depth t + 4 (i / 2), and b[i] (2) is depth t + 4 i, column g. For the others, a[i] (8) is row g + 8 (i / 2 % 2),
  * depth 2 t + i % 2 + 8 (i / 4), and b[i] (4) is depth 2 t + i % 2 + 8 (i / 2), column g. Like a barrier, it stands where
  * all threads come.
  */
 export function mma(format: MatrixFormat, sums: readonly string[], a: readonly Expr[], b: readonly Expr[]): Stmt {
   return { kind: "mma", format, sums, a, b };
+}
+
+/**
+ * `sum += a[0] * b[0] + a[1] * b[1] + ...`, lane by lane, on the mutable f32 variable `sum`. Operands, products and their
+ * sum, but not `sum` itself, may be halves, as far as a target has them: this asks for speed, and gives the precision up.
+ */
+export function dot(format: "f16", sum: string, a: readonly Expr[], b: readonly Expr[]): Stmt {
+  return { kind: "dot", format, sum, a, b };
 }
 
 /** Writes an element, or the lanes of a vector to neighbours. */

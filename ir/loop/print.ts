@@ -76,6 +76,10 @@ function stmtLines(stmt: Stmt, indent: string): string[] {
       return [
         `${indent}shuffle ${stmt.names.join(", ")} = ${stmt.values.map(printExpr).join(", ")} by ${stmt.distance}`,
       ];
+    case "dot": {
+      const terms = stmt.a.map((x, i) => `${exprText(x, 3)} * ${exprText(stmt.b[i] ?? x, 3)}`);
+      return [`${indent}dot ${stmt.format} ${stmt.sum} += ${terms.join(" + ")}`];
+    }
     case "mma": {
       const list = (exprs: readonly Expr[]): string => exprs.map(printExpr).join(", ");
       return [`${indent}mma ${stmt.format} ${stmt.sums.join(", ")} += (${list(stmt.a)}) * (${list(stmt.b)})`];

@@ -110,6 +110,8 @@ function verifyStmt(stmt: Stmt, context: Context): void {
       return verifyMeeting(stmt, context);
     case "shuffle":
       return verifyShuffle(stmt, context);
+    case "dot":
+      return verifyDot(stmt, context);
     case "mma":
       return verifyMma(stmt, context);
     case "store": {
@@ -212,8 +214,23 @@ function verifyShuffle(stmt: Extract<Stmt, { kind: "shuffle" }>, context: Contex
   });
 }
 
+function verifyDot(stmt: Extract<Stmt, { kind: "dot" }>, context: Context): void {
+  const { names } = context;
+  const type = names.mutables.has(stmt.sum) ? names.variables.get(stmt.sum) : undefined;
+  if (type?.dtype !== "f32") throw broken(context, printStmt(stmt), `\`${stmt.sum}\` is no mutable f32 in sight`);
+  if (context.inVector) throw broken(context, printStmt(stmt), "a vector loop declares what it sums");
+  if (stmt.a.length === 0 || stmt.a.length !== stmt.b.length)
+    throw broken(context, printStmt(stmt), "it has the wrong number of operands");
+  for (const operand of [...stmt.a, ...stmt.b]) {
+    const rule =
+      verifyExpr(operand, names) ??
+      (sameValueType(operand.type, type) ? undefined : "an operand is of another type than the sum");
+    if (rule !== undefined) throw broken(context, printStmt(stmt), rule);
+  }
+}
+
 /** Operands of a matrix product: per thread, of the first and of the second. */
-const mmaOperands = { tf32: [4, 2], bf16: [8, 4] } as const;
+const mmaOperands = { tf32: [4, 2], bf16: [8, 4], f16: [8, 4] } as const;
 
 function verifyMma(stmt: Extract<Stmt, { kind: "mma" }>, context: Context): void {
   verifyMeeting(stmt, context);

@@ -58,6 +58,7 @@ export function expressionsOf(stmt: Stmt): readonly Expr[] {
     case "check":
       return [stmt.condition, stmt.value, stmt.limit];
     case "mma":
+    case "dot":
       return [...stmt.a, ...stmt.b];
     case "shuffle":
       return stmt.values;

@@ -11,6 +11,21 @@ export function toBfloat16(value: number): number {
   return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
 }
 
+/** `value`, rounded to float32 first, as the nearest `f16`. */
+export function roundToFloat16(value: number): number {
+  const x = Math.fround(value);
+  const size = Math.abs(x);
+  if (!(size < 65520)) return Number.isNaN(x) ? x : Math.sign(x) * Infinity;
+  const unit = 2 ** (exponentOf(size) - 10);
+  const rounded = roundToEven(size / unit) * unit;
+  return x < 0 || Object.is(x, -0) ? -rounded : rounded;
+}
+
+/** The exponent with which `f16` holds `size`; its unit is 2^-10 of that power, 2^-24 below 2^-14. */
+function exponentOf(size: number): number {
+  return Math.max(-14, Math.floor(Math.log2(size)));
+}
+
 /** The bits of `value`, rounded to float32 first, as `f16`. */
 export function toFloat16(value: number): number {
   const x = Math.fround(value);
@@ -19,7 +34,7 @@ export function toFloat16(value: number): number {
   const size = Math.abs(x);
   if (size >= 65520) return sign | 0x7c00;
   // Adding this power of two rounds `size` to a multiple of the unit of its binade (2^-24 below 2^-14).
-  const exponent = Math.max(-14, Math.floor(Math.log2(size)));
+  const exponent = exponentOf(size);
   const unit = 2 ** (exponent - 10);
   const steps = roundToEven(size / unit);
   return sign | (steps + ((exponent + 14) << 10));

@@ -33,7 +33,7 @@ const measuring: GpuKernel = {
   threads,
   sharedBytes: 0,
   bindings: ["readwrite"],
-  needs: { subgroup: 2 },
+  needs: { subgroup: 2, f16: false },
 };
 
 /** Least size of the subgroups of GPUs that vary it from kernel to kernel, where the driver does not tell it. */
@@ -67,7 +67,7 @@ type Measured = Pick<GpuDevice, "allocate" | "load" | "sequence" | "read">;
 export function chooseVariants(kernels: readonly GpuKernel[], features: GpuFeatures): readonly GpuKernel[] {
   return kernels.map((kernel) => {
     const { variants = [], ...core } = kernel;
-    const best = variants.findLast(({ needs }) => needs.subgroup <= features.subgroup);
+    const best = variants.findLast(({ needs }) => needs.subgroup <= features.subgroup && (features.f16 || !needs.f16));
     return best === undefined ? core : { ...core, ...best };
   });
 }
@@ -75,6 +75,13 @@ export function chooseVariants(kernels: readonly GpuKernel[], features: GpuFeatu
 /** The files with a kernel's texts. */
 export function kernelFiles({ file, variants = [] }: ManifestGpuKernel): string[] {
   return [file, ...variants.map((variant) => variant.file)];
+}
+
+/** A kernel's text behind what WGSL wants said of the features it needs. */
+export function enabling({ text, needs }: GpuKernel, names: { readonly subgroups: boolean }): string {
+  if (needs === undefined) return text;
+  const features = [...(needs.f16 ? ["f16"] : []), ...(needs.subgroup > 1 && names.subgroups ? ["subgroups"] : [])];
+  return features.length === 0 ? text : `enable ${features.join(", ")};\n${text}`;
 }
 
 /** Whether a device has to be measured for these kernels. */

@@ -2,6 +2,7 @@
 import { fail } from "../../ir/diagnostic/diagnostic.ts";
 import * as messages from "../../ir/diagnostic/messages.ts";
 import type { BindingUse, GpuKernel } from "./device.ts";
+import { enabling } from "./variants.ts";
 
 /** `GPUShaderStage.COMPUTE` of the WebGPU specification. */
 const compute = 4;
@@ -25,8 +26,8 @@ export type WebKernel = {
 
 /** Compiles a kernel. @throws TargetError K5204 if the browser does not accept it. */
 export async function compileKernel(device: GPUDevice, kernel: GpuKernel): Promise<WebKernel> {
-  const { name, needs } = kernel;
-  const text = needs === undefined ? kernel.text : `enable subgroups;\n${kernel.text}`;
+  const { name } = kernel;
+  const text = enabling(kernel, { subgroups: true });
   // Faults of the text are told below, with their places.
   device.pushErrorScope("validation");
   const module = device.createShaderModule({ code: text, label: name });

@@ -32,7 +32,7 @@ const wanted = [
 ] as const;
 
 /** Features that variants of kernels need, asked for where they are. */
-const optional = ["subgroups"] as const satisfies readonly GPUFeatureName[];
+const optional = ["subgroups", "shader-f16"] as const satisfies readonly GPUFeatureName[];
 
 /**
  * Opens the browser's fastest GPU.
@@ -208,9 +208,9 @@ class WebGpuDevice implements GpuDevice {
 
   /** What the device offers, measured at the first call. */
   async #measured(): Promise<GpuFeatures> {
-    if (!this.#device.features.has("subgroups")) return { subgroup: 1 };
-    this.#subgroup ??= measureSubgroup(this, this.#leastSubgroup);
-    return { subgroup: await this.#subgroup };
+    const { features } = this.#device;
+    if (features.has("subgroups")) this.#subgroup ??= measureSubgroup(this, this.#leastSubgroup);
+    return { subgroup: (await this.#subgroup) ?? 1, f16: features.has("shader-f16") };
   }
 
   sequence(module: GpuModule, launches: readonly GpuLaunch[]): GpuSequence {

@@ -12,7 +12,7 @@ import { checkKernel, checkLaunch } from "./check.ts";
 import type { BindingUse, GpuDevice, GpuInfo, GpuLaunch, GpuModule, GpuProgramText, GpuSequence } from "./device.ts";
 import { findWgpu } from "./find-wgpu.ts";
 import { abandon, NativeDevice, nativeFailure, OwnedMemory, OwnedModule, OwnedSequence } from "./native-device.ts";
-import { chooseVariants, haveVariants, measureSubgroup } from "./variants.ts";
+import { chooseVariants, enabling, haveVariants, measureSubgroup } from "./variants.ts";
 import { wgpuVersion } from "./wgpu-pins.ts";
 import { wgslDanger } from "./wgsl-text.ts";
 
@@ -120,10 +120,11 @@ class Device extends NativeDevice<NativeWgpuDevice> implements WgpuDevice {
       if (danger !== undefined)
         throw fail(messages.gpuKernelTooLarge(kernel.name, "a text that can be parsed", danger));
     }
-    const texts = kernels.map(({ name, text, bindings }) => ({
-      name,
-      text,
-      uses: bindings.map((use) => uses.indexOf(use)),
+    // The library's compiler takes subgroups for granted, and does not know their name.
+    const texts = kernels.map((kernel) => ({
+      name: kernel.name,
+      text: enabling(kernel, { subgroups: false }),
+      uses: kernel.bindings.map((use) => uses.indexOf(use)),
     }));
     try {
       return new OwnedModule(this, await this.answered(async (native) => native.load(texts)), kernels);
@@ -158,10 +159,9 @@ class Device extends NativeDevice<NativeWgpuDevice> implements WgpuDevice {
 
   /** What the device offers, measured at the first call. */
   private async measured(): Promise<GpuFeatures> {
-    const { subgroup } = this.adapter;
-    if (subgroup === undefined) return { subgroup: 1 };
-    this.subgroup ??= measureSubgroup(this, subgroup);
-    return { subgroup: await this.subgroup };
+    const { subgroup, f16 } = this.adapter;
+    if (subgroup !== undefined) this.subgroup ??= measureSubgroup(this, subgroup);
+    return { subgroup: (await this.subgroup) ?? 1, f16 };
   }
 
   lose(): void {

@@ -34,6 +34,7 @@ Napi::Object toObject(Napi::Env env, const AdapterDescription &description) {
   object.Set("name", Napi::String::New(env, description.name));
   object.Set("driver", Napi::String::New(env, description.driver));
   object.Set("kind", Napi::String::New(env, kindOf(description.type)));
+  object.Set("f16", Napi::Boolean::New(env, description.halves));
   if (description.subgroups) object.Set("subgroup", Napi::Number::New(env, description.leastSubgroup));
   return object;
 }

@@ -43,6 +43,7 @@ AdapterDescription describe(const WgpuApi &api, WGPUAdapter adapter) {
                                  info.adapterType, info.backendType};
   description.subgroups = api.AdapterHasFeature(adapter, subgroupFeature) != 0;
   description.leastSubgroup = info.subgroupMinSize;
+  description.halves = api.AdapterHasFeature(adapter, WGPUFeatureName_ShaderF16) != 0;
   api.AdapterInfoFreeMembers(info);
   return description;
 }
@@ -141,8 +142,11 @@ std::optional<Failure> WgpuDevice::request() {
   wanted.nextInChain = nullptr;
   WGPUDeviceDescriptor descriptor{};
   descriptor.requiredLimits = &wanted;
-  descriptor.requiredFeatures = &subgroupFeature;
-  descriptor.requiredFeatureCount = description_.subgroups ? 1 : 0;
+  std::vector<WGPUFeatureName> features;
+  if (description_.subgroups) features.push_back(subgroupFeature);
+  if (description_.halves) features.push_back(WGPUFeatureName_ShaderF16);
+  descriptor.requiredFeatures = features.data();
+  descriptor.requiredFeatureCount = features.size();
   descriptor.deviceLostCallbackInfo.mode = WGPUCallbackMode_AllowSpontaneous;
   descriptor.deviceLostCallbackInfo.userdata1 = this;
   descriptor.deviceLostCallbackInfo.callback = [](WGPUDevice const *, WGPUDeviceLostReason, WGPUStringView text,

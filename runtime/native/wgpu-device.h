@@ -57,6 +57,8 @@ struct AdapterDescription {
   // Whether threads of a subgroup can read each other's values, and the least size of one; 0 if the driver does not tell.
   bool subgroups = false;
   std::uint32_t leastSubgroup = 0;
+  // Whether it computes with halves.
+  bool halves = false;
 };
 
 // A buffer on the device.

@@ -45,7 +45,7 @@ describe("kiln export", () => {
       manifest.targets.map(({ name }) => name),
       ["wgsl"],
     );
-    for (const file of Object.keys(manifest.files)) assert.match(file, /^kernels\/wgsl\/\w+(\.\w+)?\.wgsl$/);
+    for (const file of Object.keys(manifest.files)) assert.match(file, /^kernels\/wgsl\/\w+(\.\w+)*\.wgsl$/);
     const page = v.parse(pageSchema, JSON.parse(read("page.json").toString()));
     assert.deepEqual(
       page.loaders.map(({ name, batchSize, sampler }) => [name, batchSize, sampler.kind]),

@@ -21,6 +21,8 @@ const machines: readonly (readonly [name: string, machine: Machine, rounding: nu
   ["shared memory", machineWith({}), 2e-7],
   ["tensor cores in tf32", machineWith({ matrix: "tf32" }), 2 ** -10],
   ["tensor cores in bf16", machineWith({ matrix: "bf16" }), 2 ** -7],
+  ["tensor cores in f16", machineWith({ matrix: "f16" }), 2 ** -10],
+  ["registers in f16", machineWith({ tiles: "direct", matrix: "f16" }), 2 ** -10],
 ];
 
 type Case = { readonly name: string; readonly shapes: readonly Shape[]; readonly run: (...x: Tensor[]) => Tensor };

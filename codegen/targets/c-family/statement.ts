@@ -13,7 +13,7 @@ import type { Support } from "./support.ts";
 export type Loop = Extract<Stmt, { kind: "for" }>;
 
 /** Statements that mean something on some devices only. */
-export type SpecialStmt = Extract<Stmt, { kind: "local" | "shared" | "barrier" | "shuffle" | "mma" | "draw" }>;
+export type SpecialStmt = Extract<Stmt, { kind: "local" | "shared" | "barrier" | "shuffle" | "dot" | "mma" | "draw" }>;
 
 /** What a dialect spells in its own way. */
 export type Statements = {
@@ -97,6 +97,7 @@ function writeStmt(stmt: Stmt, scope: Scope): void {
     case "shared":
     case "barrier":
     case "shuffle":
+    case "dot":
     case "mma":
     case "draw":
       for (const line of scope.statements.special(stmt, scope)) writer.line(line);

@@ -49,6 +49,7 @@ function special(stmt: SpecialStmt, scope: Scope): readonly Fragment[] {
     case "shared":
     case "barrier":
     case "shuffle":
+    case "dot":
     case "mma":
       invariant(false, `a processor's kernel holds a ${stmt.kind}`);
       break;

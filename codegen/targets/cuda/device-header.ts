@@ -4,6 +4,7 @@
  * `KILN_EMULATION` is defined, an emulation on a processor (`test/codegen/targets/cuda/emulation`) defines the names that
  * stand in the `#ifndef` in its own way, and the kernels are compiled unchanged.
  */
+import type { MatrixFormat } from "../../../ir/loop/loop.ts";
 import { Fragment } from "../../source-writer.ts";
 
 /** Declarations of every program. */
@@ -87,7 +88,7 @@ template <typename T, int N> KILN_DEVICE void kiln_store_aligned(T *to, kiln_vec
 }`);
 
 /** Tiles of 16 x 8 x 8 with operands of TF32, rounded to nearest with ties away from 0. */
-export const tf32Header = new Fragment(`\
+const tf32Header = new Fragment(`\
 #ifndef KILN_EMULATION
 KILN_DEVICE unsigned kiln_tf32(float x) {
   unsigned bits;
@@ -104,20 +105,29 @@ KILN_DEVICE void kiln_mma_tf32(float &c0, float &c1, float &c2, float &c3, float
 }
 #endif`);
 
-/** Tiles of 16 x 8 x 16 with operands of BF16, rounded to nearest with ties to even. */
-export const bf16Header = new Fragment(`\
+/** Tiles of 16 x 8 x 16 with operands of 16 bits, rounded to nearest with ties to even. */
+function halfHeader(format: "bf16" | "f16"): Fragment {
+  return new Fragment(`\
 #ifndef KILN_EMULATION
-KILN_DEVICE unsigned kiln_bf16x2(float low, float high) {
+KILN_DEVICE unsigned kiln_${format}x2(float low, float high) {
   unsigned bits;
-  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+  asm("cvt.rn.${format}x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
   return bits;
 }
-KILN_DEVICE void kiln_mma_bf16(float &c0, float &c1, float &c2, float &c3, float a0, float a1, float a2, float a3,
+KILN_DEVICE void kiln_mma_${format}(float &c0, float &c1, float &c2, float &c3, float a0, float a1, float a2, float a3,
                                float a4, float a5, float a6, float a7, float b0, float b1, float b2, float b3) {
-  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+  asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.${format}.${format}.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
                "{%0, %1, %2, %3};"
                : "+f"(c0), "+f"(c1), "+f"(c2), "+f"(c3)
-               : "r"(kiln_bf16x2(a0, a1)), "r"(kiln_bf16x2(a2, a3)), "r"(kiln_bf16x2(a4, a5)),
-                 "r"(kiln_bf16x2(a6, a7)), "r"(kiln_bf16x2(b0, b1)), "r"(kiln_bf16x2(b2, b3)));
+               : "r"(kiln_${format}x2(a0, a1)), "r"(kiln_${format}x2(a2, a3)), "r"(kiln_${format}x2(a4, a5)),
+                 "r"(kiln_${format}x2(a6, a7)), "r"(kiln_${format}x2(b0, b1)), "r"(kiln_${format}x2(b2, b3)));
 }
 #endif`);
+}
+
+/** What products on tensor cores need, by the precision of their operands. */
+export const matrixHeaders: Readonly<Record<MatrixFormat, Fragment>> = {
+  tf32: tf32Header,
+  bf16: halfHeader("bf16"),
+  f16: halfHeader("f16"),
+};

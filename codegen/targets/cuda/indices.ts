@@ -82,6 +82,7 @@ class Narrowing {
       }
       case "shuffle":
         return { ...stmt, values: stmt.values.map((value) => this.#expr(value, names)) };
+      case "dot":
       case "mma": {
         const all = (exprs: readonly Expr[]): Expr[] => exprs.map((expr) => this.#expr(expr, names));
         return { ...stmt, a: all(stmt.a), b: all(stmt.b) };

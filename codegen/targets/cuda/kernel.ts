@@ -2,9 +2,10 @@
  * CUDA kernels from kernels of loop IR. A block does one task, whose number is the block's; the threads of a block are
  * those of the task. Takes a kernel that passes `verifyKernel`, gives one `extern "C" __global__` function of its buffers.
  */
-import { fail, unreachable } from "../../../ir/diagnostic/diagnostic.ts";
+import { fail, invariant, unreachable } from "../../../ir/diagnostic/diagnostic.ts";
 import { cudaLimit, notOnCuda } from "../../../ir/diagnostic/messages.ts";
 import type { BufferParam, Kernel } from "../../../ir/loop/loop.ts";
+import { lowerDots } from "../../../ir/loop/lower-dots.ts";
 import { lowerShuffles, sharedBytes } from "../../../ir/loop/lower-shuffles.ts";
 import { at } from "../../../ir/type.ts";
 import { code, comment, type Fragment, type SourceWriter } from "../../source-writer.ts";
@@ -28,7 +29,7 @@ export type BufferFacts = {
 export function writeKernel(kernel: Kernel, buffers: BufferFacts, writer: SourceWriter, support: CudaSupport): void {
   checkLimits(kernel);
   const { kernel: narrowed, facts } = narrowIndices(
-    lowerShuffles(kernel, () => reachOf(kernel)),
+    lowerDots(lowerShuffles(kernel, () => reachOf(kernel))),
     buffers.unaligned,
   );
   support.facts = facts;
@@ -116,6 +117,9 @@ function specialOf(kernel: string, support: CudaSupport) {
         const operands = [...stmt.a, ...stmt.b].map((expr) => expressionText(expr, support));
         return [code`${support.mma(stmt.format)}(${[...stmt.sums.map((name) => spelling.name(name)), ...operands]});`];
       }
+      case "dot":
+        invariant(false, "a kernel for CUDA holds a dot");
+        break;
       case "draw":
         throw fail(notOnCuda(kernel, "it draws from a sequential generator"));
       default:

@@ -31,3 +31,6 @@ export const cudaTf32Machine: Machine = { ...cudaMachine, gpu: { ...gpu, matrix:
 
 /** The same with operands of 7 bits of the mantissa. */
 export const cudaBf16Machine: Machine = { ...cudaMachine, gpu: { ...gpu, matrix: "bf16" } };
+
+/** The same with operands of half precision: 10 bits of the mantissa, and numbers up to 65504. */
+export const cudaF16Machine: Machine = { ...cudaMachine, gpu: { ...gpu, matrix: "f16" } };

@@ -2,7 +2,7 @@
  * The functions of a CUDA program: CUDA's own mathematics, which PyTorch's kernels call too, and vectors of the device
  * header. While a kernel is written, `facts` tells what is known of its indices.
  */
-import { type Expr, type ValueType } from "../../../ir/loop/loop.ts";
+import type { Expr, MatrixFormat, ValueType } from "../../../ir/loop/loop.ts";
 import type { ScalarOp } from "../../../ir/loop/scalar.ts";
 import { isFloat, type DType } from "../../../ir/type.ts";
 import { code, Fragment, identifier } from "../../source-writer.ts";
@@ -10,7 +10,7 @@ import { expressionText } from "../c-family/expression.ts";
 import { libraryFunction } from "../c-family/library.ts";
 import { typeSuffix } from "../c-family/spelling.ts";
 import { functionArity, level, Support, type LaneLoad, type Text } from "../c-family/support.ts";
-import { bf16Header, tf32Header, vectorHeader } from "./device-header.ts";
+import { matrixHeaders, vectorHeader } from "./device-header.ts";
 import type { IndexFacts } from "./indices.ts";
 import { cudaSpelling } from "./spelling.ts";
 
@@ -95,8 +95,8 @@ export class CudaSupport extends Support {
   }
 
   /** Name of the function that multiplies tiles. */
-  mma(format: "tf32" | "bf16"): Fragment {
-    return this.define(`kiln_mma_${format}`, () => (format === "tf32" ? tf32Header : bf16Header));
+  mma(format: MatrixFormat): Fragment {
+    return this.define(`kiln_mma_${format}`, () => matrixHeaders[format]);
   }
 
   report(): Fragment {

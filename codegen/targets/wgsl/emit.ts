@@ -8,6 +8,7 @@
 import { fail } from "../../../ir/diagnostic/diagnostic.ts";
 import { malformedProgram, workgroupTooLarge } from "../../../ir/diagnostic/messages.ts";
 import type { Kernel, Stmt } from "../../../ir/loop/loop.ts";
+import { lowerDots } from "../../../ir/loop/lower-dots.ts";
 import { lowerShuffles } from "../../../ir/loop/lower-shuffles.ts";
 import { allStatements } from "../../../ir/loop/walk.ts";
 import type { Launch, PlannedEntry, PlannedProgram } from "../../../ir/program.ts";
@@ -92,28 +93,24 @@ function freshName(kernel: string, names: Set<string>): string {
   return name;
 }
 
-/** Sizes of subgroups that kernels have variants for: software drivers have 4 and 8, GPUs 8 and 32 or more. */
-const subgroups = [4, 8, 32];
+/** What kernels have variants for, from the least demanding on. Subgroups: software drivers have 4 and 8, GPUs 8, 32 or more. */
+const variantNeeds: readonly GpuFeatures[] = [false, true].flatMap((f16) =>
+  [1, 4, 8, 32].flatMap((subgroup) => (f16 || subgroup > 1 ? [{ f16, subgroup }] : [])),
+);
 
 function emitKernel(kernel: Kernel, bound: BoundLaunch, name: string): WgslKernel {
   const { threads = 1 } = kernel;
   checkLimit(kernel, "threads", threads, wgslLimits.threads);
-  const core = emitModule(
-    lowerShuffles(kernel, () => 0),
-    bound,
-    name,
-  );
+  const core = emitModule(kernel, { f16: false, subgroup: 1 }, bound, name);
   checkLimit(kernel, "bytes of shared arrays", core.sharedBytes, wgslLimits.sharedBytes);
   const variants: WgslVariant[] = [];
-  for (const subgroup of subgroups) {
-    if (threads % subgroup !== 0) continue;
-    const module = emitModule(
-      lowerShuffles(kernel, (dtype) => (shuffled.has(dtype) ? subgroup : 0)),
-      bound,
-      name,
-    );
-    const before = variants.at(-1) ?? core;
-    if (module.text !== before.text) variants.push({ ...module, needs: { subgroup } });
+  const known = new Set([core.text]);
+  const hasVariants = allStatements(kernel.body).some(({ kind }) => kind === "shuffle" || kind === "dot");
+  for (const needs of hasVariants ? variantNeeds : []) {
+    const module = emitModule(kernel, needs, bound, name);
+    // What a kernel makes no use of does not change its text.
+    if (!known.has(module.text)) variants.push({ ...module, needs });
+    known.add(module.text);
   }
   return { name, ...core, threads, bindings: bound.accesses, variants };
 }
@@ -121,13 +118,17 @@ function emitKernel(kernel: Kernel, bound: BoundLaunch, name: string): WgslKerne
 /** Types that subgroups shuffle. */
 const shuffled: ReadonlySet<DType> = new Set(["f32", "i32", "i64"]);
 
-/** The module of a kernel whose shuffles are all within subgroups. */
+/** A kernel's module for a device with these features. */
 function emitModule(
-  kernel: Kernel,
+  planned: Kernel,
+  { f16, subgroup }: GpuFeatures,
   bound: BoundLaunch,
   name: string,
 ): { readonly text: string; readonly sharedBytes: number } {
-  const { threads = 1 } = kernel;
+  const { threads = 1 } = planned;
+  const reach = threads % subgroup === 0 ? subgroup : 0;
+  const shuffling = lowerShuffles(planned, (dtype) => (shuffled.has(dtype) ? reach : 0));
+  const kernel = f16 ? shuffling : lowerDots(shuffling);
   const body = foldBody(kernel.body);
   const { vectors, whole } = accessesOf(kernel, body);
   const { lines, arrays } = declareBindings(kernel, body, bound, vectors);

@@ -27,6 +27,9 @@ export function foldBody(body: readonly Stmt[]): readonly Stmt[] {
           then: foldBody(stmt.then),
           otherwise: foldBody(stmt.otherwise),
         };
+      case "dot":
+      case "mma":
+        return { ...stmt, a: stmt.a.map(fold), b: stmt.b.map(fold) };
       case "shuffle":
         return { ...stmt, values: stmt.values.map(fold) };
       case "check":

@@ -3,7 +3,9 @@
  * device grants. A program that keeps to them runs on any WebGPU device; checks against them happen before any text is
  * written.
  */
-import type { Machine } from "../../../ir/machine.ts";
+import type { Gpu, Machine } from "../../../ir/machine.ts";
+
+const gpu: Gpu = { threads: 256, warp: 0, sharedBytes: 16384, bindings: 8, tiles: "direct", matrix: undefined };
 
 /** The processor that schedules for WebGPU see: a GPU without subgroups or matrix units, and memory of 32-bit words. */
 export const wgslMachine: Machine = {
@@ -12,8 +14,11 @@ export const wgslMachine: Machine = {
   alignment: 256,
   stored: { i64: "i32", i16: "i32", i8: "i32", u8: "i32", bool: "i32" },
   random: "counter",
-  gpu: { threads: 256, warp: 0, sharedBytes: 16384, bindings: 8, tiles: "direct", matrix: undefined },
+  gpu,
 };
+
+/** The same, with products in half precision where a device has it. */
+export const wgslF16Machine: Machine = { ...wgslMachine, gpu: { ...gpu, matrix: "f16" } };
 
 /** Default limits of WebGPU. */
 export const wgslLimits = {

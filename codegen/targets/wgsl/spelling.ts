@@ -74,7 +74,7 @@ export function scalarOf(dtype: DType, where = "a value of a kernel"): Scalar {
 }
 
 /** A scalar type, or a vector of `lanes` of it. */
-export function laneType(scalar: Scalar | "u32", lanes: number): Fragment {
+export function laneType(scalar: Scalar | "u32" | "f16", lanes: number): Fragment {
   invariant(lanes === 1 || lanes === 2 || lanes === 4, `WGSL has no vectors of ${lanes}`);
   return new Fragment(lanes === 1 ? scalar : `vec${lanes}<${scalar}>`);
 }

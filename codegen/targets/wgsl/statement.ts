@@ -10,7 +10,7 @@ import { code, comment, type Fragment } from "../../source-writer.ts";
 import { elementOf, holdsVectors, laneOf, vectorPlace, writeElement, type ArrayView } from "./array.ts";
 import { expressionText, indexOf, nameOf, soleIndex, viewOf, type Scope } from "./expression.ts";
 import { constantOf } from "./fold.ts";
-import { valueType, wgslName } from "./spelling.ts";
+import { laneType, valueType, wgslName } from "./spelling.ts";
 
 /** What the statements of a kernel see beside names. */
 export type StatementScope = Scope & {
@@ -89,6 +89,8 @@ function writeStmt(stmt: Stmt, scope: StatementScope): void {
         writer.line(code`let ${name}: ${valueType(value.type)} = subgroupShuffleXor(${text}, ${stmt.distance}u);`);
       });
       return;
+    case "dot":
+      return writeDot(stmt, scope);
     case "mma":
     case "draw":
       invariant(false, `a kernel for WGSL holds a ${stmt.kind}`);
@@ -169,6 +171,23 @@ function writeStore(stmt: Extract<Stmt, { kind: "store" }>, scope: StatementScop
   const index = indexOf(stmt.index, scope);
   const value = nameOf(stmt.value, scope);
   for (let lane = 0; lane < lanes; lane++) writer.line(writeElement(view, index, lane, laneOf(value, lane)));
+}
+
+/** In halves, which whoever loads the module enables. */
+function writeDot(stmt: Extract<Stmt, { kind: "dot" }>, scope: StatementScope): void {
+  const terms = stmt.a.map((x, i) => {
+    const type = laneType("f16", x.type.lanes);
+    const [left, right] = [expressionText(x, scope), expressionText(at(stmt.b, i), scope)];
+    return { type, left: code`${type}(${left})`, right: code`${type}(${right})` };
+  });
+  const [first, ...rest] = terms;
+  invariant(first !== undefined, "a dot of nothing");
+  const part = rest.reduce(
+    (sum, { left, right }) => code`fma(${[left, right, sum]})`,
+    code`${first.left} * ${first.right}`,
+  );
+  const sum = wgslName(stmt.sum);
+  scope.writer.line(code`${sum} = ${sum} + ${valueType(at(stmt.a, 0).type)}(${part});`);
 }
 
 function writeCheck(stmt: Extract<Stmt, { kind: "check" }>, scope: StatementScope): void {

@@ -90,26 +90,27 @@ export function holdTiles({ draft, shape }: Block, scope: Scope): Held[] {
 }
 
 /** Depth of a tile, and the row and depth of a thread's operands in it (see `mma` in `ir/loop/loop.ts`), beside g and t. */
-const operands: Readonly<
-  Record<
-    MatrixFormat,
-    {
-      readonly depth: number;
-      readonly left: readonly (readonly [row: number, scale: number, depth: number])[];
-      readonly right: readonly (readonly [scale: number, depth: number])[];
-    }
-  >
-> = {
+type Operands = {
+  readonly depth: number;
+  readonly left: readonly (readonly [row: number, scale: number, depth: number])[];
+  readonly right: readonly (readonly [scale: number, depth: number])[];
+};
+
+/** Of 16 bits. */
+const halves: Operands = {
+  depth: 16,
+  left: [0, 1, 2, 3, 4, 5, 6, 7].map((i) => [8 * ((i >> 1) % 2), 2, (i % 2) + 8 * (i >> 2)]),
+  right: [0, 1, 2, 3].map((i) => [2, (i % 2) + 8 * (i >> 1)]),
+};
+
+const operands: Readonly<Record<MatrixFormat, Operands>> = {
   tf32: {
     depth: 8,
     left: [0, 1, 2, 3].map((i) => [8 * (i % 2), 1, 4 * (i >> 1)]),
     right: [0, 1].map((i) => [1, 4 * i]),
   },
-  bf16: {
-    depth: 16,
-    left: [0, 1, 2, 3, 4, 5, 6, 7].map((i) => [8 * ((i >> 1) % 2), 2, (i % 2) + 8 * (i >> 2)]),
-    right: [0, 1, 2, 3].map((i) => [2, (i % 2) + 8 * (i >> 1)]),
-  },
+  bf16: halves,
+  f16: halves,
 };
 
 /** One panel's products for a warp's tiles. */

@@ -3,7 +3,7 @@
  * and reads what it needs straight from memory; neighbouring threads read neighbouring columns. Long sums are added up in
  * chains, which keeps rounding errors near those of blocked libraries.
  */
-import { assign, branch, constant, int, lane, scalar, splat, variable, type Expr } from "../../../ir/loop/loop.ts";
+import { assign, branch, constant, dot, int, lane, scalar, splat, variable, type Expr } from "../../../ir/loop/loop.ts";
 import { at } from "../../../ir/type.ts";
 import type { Loop } from "../../schedule/contraction.ts";
 import { affineExpr, rangeOf, substitute } from "../index-math.ts";
@@ -42,10 +42,12 @@ type Tile = Product & {
   readonly height: number;
   /** Vectors a row of the tile. */
   readonly vectors: number;
+  /** Whether products may be halves. */
+  readonly halves: boolean;
 };
 
-/** Lowers a product. */
-export function lowerDirect(product: Product, lanes: number): Lowered {
+/** Lowers a product. `halves`: whether it may be computed in half precision. */
+export function lowerDirect(product: Product, lanes: number, halves: boolean): Lowered {
   const { draft, c, plan, vectorAccess } = product;
   const free = c.out.filter(({ name, extent }) => name !== plan.vector.name && extent > 1);
   const rowLoops = free.filter(({ name }) => !vectorAccess.coefficients.has(name));
@@ -54,7 +56,7 @@ export function lowerDirect(product: Product, lanes: number): Lowered {
   const columns = plan.vector.extent;
   const width = columns % lanes === 0 ? lanes : 1;
   const [height, across] = chooseTile(rows, columns / width, width, extentOf(outer));
-  const tile: Tile = { ...product, lanes: width, rowLoops, rows, height, vectors: across };
+  const tile: Tile = { ...product, lanes: width, rowLoops, rows, height, vectors: across, halves };
   const rowTiles = Math.ceil(rows / height);
   const columnTiles = Math.ceil(columns / (across * width));
   const count = extentOf(outer) * rowTiles * columnTiles;
@@ -259,18 +261,27 @@ function multiply(
   const { draft, plan, lanes, vectorAccess } = tile;
   const { writer } = draft;
   const scalars = readScalars(tile, depth, points, scope);
-  for (let d = 0; d < depth; d++) {
+  const steps = Array.from({ length: depth }, (_, d) => {
     const vectors = columns.map(({ inside }) => {
       const index = substitute(affineExpr(vectorAccess), new Map([...outer, [plan.vector.name, inside]]));
       const moved = loop === undefined ? 0 : d * (vectorAccess.coefficients.get(loop.name) ?? 0);
       const value = writer.load(plan.vectorOperand.buffer, scalar("add", index, int(moved)), lanes);
       return writer.bind(scope, value, "v");
     });
-    scalars.forEach((row, r) => {
-      const x = writer.bind(scope, splat(at(row, d), lanes), "x");
-      at(sums, r).forEach((sum, v) => scope.add(assign(nameOfVariable(sum), scalar("fma", x, at(vectors, v), sum))));
-    });
-  }
+    const rows = scalars.map((row) => writer.bind(scope, splat(at(row, d), lanes), "x"));
+    if (!tile.halves)
+      rows.forEach((x, r) =>
+        at(sums, r).forEach((sum, v) => scope.add(assign(nameOfVariable(sum), scalar("fma", x, at(vectors, v), sum)))),
+      );
+    return { rows, vectors };
+  });
+  if (!tile.halves) return;
+  sums.forEach((line, r) =>
+    line.forEach((sum, v) => {
+      const [a, b] = [steps.map(({ rows }) => at(rows, r)), steps.map(({ vectors }) => at(vectors, v))];
+      scope.add(dot("f16", nameOfVariable(sum), a, b));
+    }),
+  );
 }
 
 /** The scalar operand's elements: for each row, `depth` neighbours of the sum. */

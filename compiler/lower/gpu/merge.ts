@@ -220,6 +220,8 @@ class Renamer {
         return [{ ...stmt, generator: own(stmt.generator), buffer: own(stmt.buffer) }];
       case "shuffle":
         return [{ ...stmt, names: stmt.names.map(own), values: stmt.values.map(expr) }];
+      case "dot":
+        return [{ ...stmt, sum: own(stmt.sum), a: stmt.a.map(expr), b: stmt.b.map(expr) }];
       case "mma":
         return [{ ...stmt, sums: stmt.sums.map(own), a: stmt.a.map(expr), b: stmt.b.map(expr) }];
       case "barrier":

@@ -251,11 +251,11 @@ export function tensorMatmul(format: MatrixFormat, m = 40, n = 24, k = 40): Kern
   const [height, width, threads] = [32, 16, 64];
   const across = Math.ceil(n / width);
   const [g, t] = [variable("g"), variable("t")];
-  const place = {
-    tf32: { a: 4, b: 2, row: (i: number) => 8 * (i % 2), ka: (i: number) => add(t, int(4 * (i >> 1))), kb: 4 },
-    bf16: { a: 8, b: 4, row: (i: number) => 8 * ((i >> 1) % 2), ka: bf16Depth(t, 2), kb: 0 },
-  }[format];
-  const kb = (i: number): Expr => (format === "tf32" ? add(t, int(4 * i)) : bf16Depth(t, 1)(i));
+  const place =
+    format === "tf32"
+      ? { a: 4, b: 2, row: (i: number) => 8 * (i % 2), ka: (i: number) => add(t, int(4 * (i >> 1))) }
+      : { a: 8, b: 4, row: (i: number) => 8 * ((i >> 1) % 2), ka: halfDepth(t, 2) };
+  const kb = (i: number): Expr => (format === "tf32" ? add(t, int(4 * i)) : halfDepth(t, 1)(i));
   const a = Array.from({ length: place.a }, (_, i) =>
     load(
       "tile_a",
@@ -327,8 +327,8 @@ export function tensorMatmul(format: MatrixFormat, m = 40, n = 24, k = 40): Kern
   };
 }
 
-/** Depth of operand i of bf16 tiles: pairs of neighbours, and 8 further after every `rows` pairs. */
-function bf16Depth(t: Expr, rows: number): (i: number) => Expr {
+/** Depth of operand i of tiles of 16 bits: pairs of neighbours, and 8 further after every `rows` pairs. */
+function halfDepth(t: Expr, rows: number): (i: number) => Expr {
   return (i) => add(mul(t, int(2)), int((i % 2) + 8 * Math.floor(i / (2 * rows))));
 }
 

@@ -169,12 +169,12 @@ describe("vectors of lanes", () => {
 });
 
 describe("matrix tiles", () => {
-  const depths: Readonly<Record<MatrixFormat, number>> = { tf32: 8, bf16: 16 };
+  const depths: Readonly<Record<MatrixFormat, number>> = { tf32: 8, bf16: 16, f16: 16 };
   const g = scalar("div", thread, int(4));
   const t = scalar("mod", thread, int(4));
   const plus = (x: Expr, more: number): Expr => scalar("add", x, int(more));
 
-  /** The operand places that PTX documents for mma.sync m16n8k8 (tf32) and m16n8k16 (bf16). */
+  /** The operand places that PTX documents for mma.sync m16n8k8 (tf32) and m16n8k16 (bf16 and f16). */
   function places(format: MatrixFormat): { readonly a: readonly Expr[]; readonly b: readonly Expr[] } {
     const depth = depths[format];
     const a = (row: Expr, k: Expr): Expr => load("a", "f32", scalar("add", scalar("mul", row, int(depth)), k));
@@ -200,7 +200,7 @@ describe("matrix tiles", () => {
     };
   }
 
-  for (const format of ["tf32", "bf16"] as const)
+  for (const format of ["tf32", "bf16", "f16"] as const)
     it(`are the product of their operands in ${format}`, () => {
       const depth = depths[format];
       const names = ["s0", "s1", "s2", "s3"];

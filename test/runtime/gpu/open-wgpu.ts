@@ -31,7 +31,7 @@ fn k(@builtin(workgroup_id) w: vec3<u32>, @builtin(num_workgroups) n: vec3<u32>,
 /** A kernel that tells which of its texts ran, by shuffling the numbers of its threads. */
 export const telling = unaryKernel("b[i] = a[i];", {
   variants: [2, 4, 8, 16, 4096].map((subgroup) => ({
-    needs: { subgroup },
+    needs: { subgroup, f16: false },
     sharedBytes: 0,
     text: unaryKernel(`b[i] = ${subgroup}.0 + f32(subgroupShuffleXor(l, ${subgroup / 2}u)) / 64.0;`).text,
   })),

@@ -5,9 +5,10 @@ import { filled, floatsOf, openOrSkip, telling, whole } from "./open-wgpu.ts";
 
 describe("variants of kernels", () => {
   it("are taken as far as a device offers what they need", () => {
-    const chosen = (subgroup: number): unknown => chooseVariants([telling], { subgroup })[0]?.needs?.subgroup;
+    const chosen = (subgroup: number): unknown =>
+      chooseVariants([telling], { subgroup, f16: false })[0]?.needs?.subgroup;
     expect([1, 2, 3, 8, 15, 64, 4096].map(chosen)).to.deep.equal([undefined, 2, 2, 8, 8, 16, 4096]);
-    expect(chooseVariants([telling], { subgroup: 1 })[0]).to.include({ text: telling.text });
+    expect(chooseVariants([telling], { subgroup: 1, f16: true })[0]).to.include({ text: telling.text });
   });
 
   it("shuffle as far as was measured, and no further than the driver tells", async function () {

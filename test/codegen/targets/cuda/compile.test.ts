@@ -26,6 +26,7 @@ const budgets: readonly (readonly [kernel: Kernel, registers: number])[] = [
   [sharedMatmul(), 128],
   [tensorMatmul("tf32"), 96],
   [tensorMatmul("bf16"), 96],
+  [tensorMatmul("f16"), 96],
   [dropout(4096, 256), 64],
   [wideTypes(), 40],
   [checkedGather(), 40],

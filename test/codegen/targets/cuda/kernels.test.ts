@@ -28,6 +28,7 @@ const gpuKernels = [
   sharedMatmul(),
   tensorMatmul("tf32"),
   tensorMatmul("bf16"),
+  tensorMatmul("f16"),
   dropout(),
   wideTypes(),
   shuffles(),

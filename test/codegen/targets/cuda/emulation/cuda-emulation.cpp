@@ -304,11 +304,12 @@ void touch(char *address, size_t bytes, bool writes) {
 }
 
 // Rounds operands as tensor cores do; NaN and infinities stay.
-float rounded(float x, int depth) {
+float rounded(float x, Operand format) {
+  if (format == Operand::f16) return float(_Float16(x));
   uint32_t bits;
   memcpy(&bits, &x, sizeof bits);
   if ((bits & 0x7f800000) == 0x7f800000) return x;
-  bits = depth == 8 ? (bits + 0x1000) & 0xffffe000 : (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
+  bits = format == Operand::tf32 ? (bits + 0x1000) & 0xffffe000 : (bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff0000;
   memcpy(&x, &bits, sizeof x);
   return x;
 }
@@ -354,18 +355,19 @@ unsigned long long exchange(unsigned long long mine, unsigned source, int line) 
   return theirs;
 }
 
-void mma(int depth, float *sums, const float *a, const float *b, int line) {
+void mma(Operand format, float *sums, const float *a, const float *b, int line) {
   const int warp = current / 32, g = current % 32 / 4, t = current % 4;
   if (thread_count % 32 != 0) stop("a product of tiles in a block of %d threads", thread_count);
   float *left = &tiles_a[warp * 256], *right = &tiles_b[warp * 128];
-  const bool wide = depth == 16;
+  const bool wide = format != Operand::tf32;
+  const int depth = wide ? 16 : 8;
   for (int i = 0; i < depth / 2; i++) {
     const int row = g + 8 * (wide ? i / 2 % 2 : i % 2), k = wide ? 2 * t + i % 2 + 8 * (i / 4) : t + 4 * (i / 2);
-    left[row * depth + k] = rounded(a[i], depth);
+    left[row * depth + k] = rounded(a[i], format);
   }
   for (int i = 0; i < depth / 4; i++) {
     const int k = wide ? 2 * t + i % 2 + 8 * (i / 2) : t + 4 * i;
-    right[k * 8 + g] = rounded(b[i], depth);
+    right[k * 8 + g] = rounded(b[i], format);
   }
   warp_barrier(line);
   for (int i = 0; i < 4; i++) {

@@ -41,7 +41,8 @@ void warp_barrier(int line);
 // The value that lane `source` of the warp brings.
 unsigned long long exchange(unsigned long long mine, unsigned source, int line);
 // Products of tiles by a warp: 8 deep of TF32, or 16 deep of BF16.
-void mma(int depth, float *sums, const float *a, const float *b, int line);
+enum class Operand { tf32, bf16, f16 };
+void mma(Operand format, float *sums, const float *a, const float *b, int line);
 int atomic_cas(int *at, int expected, int value);
 int atomic_add(int *at, int value);
 float atomic_add(float *at, float value);
@@ -102,17 +103,21 @@ inline void kiln_mma_tf32(float &c0, float &c1, float &c2, float &c3, float a0, 
                           float b1, int line = __builtin_LINE()) {
   float c[] = {c0, c1, c2, c3};
   const float a[] = {a0, a1, a2, a3}, b[] = {b0, b1};
-  kiln_emulation::mma(8, c, a, b, line);
+  kiln_emulation::mma(kiln_emulation::Operand::tf32, c, a, b, line);
   c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
 }
-inline void kiln_mma_bf16(float &c0, float &c1, float &c2, float &c3, float a0, float a1, float a2, float a3, float a4,
-                          float a5, float a6, float a7, float b0, float b1, float b2, float b3,
-                          int line = __builtin_LINE()) {
-  float c[] = {c0, c1, c2, c3};
-  const float a[] = {a0, a1, a2, a3, a4, a5, a6, a7}, b[] = {b0, b1, b2, b3};
-  kiln_emulation::mma(16, c, a, b, line);
-  c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];
-}
+#define KILN_MMA(format)                                                                                              \
+  inline void kiln_mma_##format(float &c0, float &c1, float &c2, float &c3, float a0, float a1, float a2, float a3,    \
+                                float a4, float a5, float a6, float a7, float b0, float b1, float b2, float b3,       \
+                                int line = __builtin_LINE()) {                                                        \
+    float c[] = {c0, c1, c2, c3};                                                                                     \
+    const float a[] = {a0, a1, a2, a3, a4, a5, a6, a7}, b[] = {b0, b1, b2, b3};                                       \
+    kiln_emulation::mma(kiln_emulation::Operand::format, c, a, b, line);                                              \
+    c0 = c[0], c1 = c[1], c2 = c[2], c3 = c[3];                                                                       \
+  }
+KILN_MMA(bf16)
+KILN_MMA(f16)
+#undef KILN_MMA
 
 inline float __int_as_float(int bits) {
   float x;
