@@ -3,6 +3,7 @@
  * further. Integers and bools must be equal. Floats differ by rounding: a device adds up in another order and fuses
  * multiply-adds.
  */
+import type { MatrixFormat } from "../../ir/loop/loop.ts";
 import { isFloat, type DType } from "../../ir/type.ts";
 
 /** The first element that is wrong. */
@@ -25,13 +26,21 @@ export function numberAt(array: NumberArray, index: number): number {
 
 /**
  * How far a result may be from `expected`: 2e-4 of it (of 1 if it is smaller, since what was summed is about 1), which is
- * what vector code loses on functions such as exp and division; and one unit in the last place of 1 for each of the
- * `terms` that were added up, the worst that another order of a float32 sum of such terms does.
+ * what vector code loses on functions such as exp and division; and what its sum may lose.
  */
-export function tolerance(dtype: DType, expected: number, terms: number): number {
+export function tolerance(dtype: DType, expected: number, sum: Sum): number {
   if (!isFloat(dtype)) return 0;
   const scale = Math.max(1, Math.abs(expected));
-  return dtype === "f64" ? 1e-9 * scale + 2 ** -52 * terms : 2e-4 * scale + 2 ** -23 * terms;
+  return dtype === "f64" ? 1e-9 * scale + 2 ** -52 * sum.terms : 2e-4 * scale + lostBy(sum);
+}
+
+/**
+ * How much is lost of a sum: one unit in the last place of 1 for each term, the worst that another order of a float32 sum of
+ * such terms does. Halves, which a device may round several times a term or not at all, have errors of up to 2^-11 each,
+ * as often up as down: eight of their standard deviations.
+ */
+function lostBy({ terms, halves }: Sum): number {
+  return 2 ** -23 * terms + (halves ? 8 * roundings.f16 * Math.sqrt(terms) : 0);
 }
 
 /** Distance between two results; 0 for two NaNs and for equal infinities, infinite for NaN against a number. */
@@ -41,7 +50,18 @@ export function distance(got: number, expected: number): number {
   return Number.isNaN(apart) ? Infinity : apart;
 }
 
-/** How much operands are changed, relatively, to see how far a result moves. */
+/** Unit roundoff of the numbers that products in lower precision multiply. */
+export const roundings: Readonly<Record<MatrixFormat, number>> = { tf32: 2 ** -11, bf16: 2 ** -8, f16: 2 ** -11 };
+
+/** What was added up to an element. */
+export type Sum = {
+  /** How many terms. */
+  readonly terms: number;
+  /** Whether in half precision. */
+  readonly halves: boolean;
+};
+
+/** How much operands are changed, relatively, to see how far a result of float32 moves. */
 export const nudge = 1e-6;
 
 /** How often they are. */

@@ -19,7 +19,16 @@ import type { DeviceChoice } from "../../runtime/select-target.ts";
 import type { StateTensor } from "../../runtime/state.ts";
 import { newTypedArray, type TypedArray } from "../../runtime/typed-array.ts";
 import { drawSources, type DrawSource } from "./draws.ts";
-import { distance, isBeyond, nudge, nudges, numberAt, type Difference, type NumberArray } from "./compare.ts";
+import {
+  distance,
+  isBeyond,
+  nudge,
+  nudges,
+  numberAt,
+  roundings,
+  type Difference,
+  type NumberArray,
+} from "./compare.ts";
 
 /** What the check of one entry found. */
 export type EntryCheck = {
@@ -28,7 +37,7 @@ export type EntryCheck = {
   readonly elements: number;
   /** The largest distance from an expected value, relative to the largest of its tensor (of its change, for a state). */
   readonly worstError: number;
-  /** Elements left out since their expected value moves as far when weights change by some millionths. */
+  /** Elements left out since their expected value moves as far when weights change by roundings. */
   readonly unstable: number;
   readonly ok: boolean;
   readonly difference?: Difference;
@@ -55,11 +64,22 @@ const interpreterSpeed = 3e8;
 /** Rows that a data set gets. */
 const datasetRows = 7;
 
+/** How exact a program's results are. */
+type Precision = {
+  /** How far floats may be from float64 results, relative to the largest of their tensor. */
+  readonly allowed: number;
+  /** How much weights are changed, relatively, to see how far results move. */
+  readonly nudge: number;
+};
+
 /**
- * How far floats may be from float64 results, relative to the largest of their tensor: a step in float32 loses about 1e-5
- * in the gradients of deep networks, and a hundredfold of that is far below what a mistake does.
+ * A step in float32 loses about 1e-5 in the gradients of deep networks, and a hundredfold of that is far below what a
+ * mistake does. Products that round their operands lose a few of those roundings.
  */
-const allowed = 2e-3;
+function precisionOf({ machine }: PlannedAgain): Precision {
+  const rounding = machine.gpu?.matrix === undefined ? 0 : roundings[machine.gpu.matrix];
+  return { allowed: 2e-3 + 16 * rounding, nudge: Math.max(nudge, rounding) };
+}
 
 /** Checks every entry, in order. */
 export async function checkEntries(
@@ -75,6 +95,7 @@ export async function checkEntries(
     ...(gpu === undefined ? {} : { gpu }),
   });
   const { kernels, entries } = planned.plan.program;
+  const precision = precisionOf(planned);
   const checks: EntryCheck[] = [];
   try {
     for (const entry of artifact.traced.entries) {
@@ -89,7 +110,7 @@ export async function checkEntries(
           ? leftOut(label, `the reference interpreter would take about ${Math.ceil(seconds)} s`)
           : draws === undefined
             ? leftOut(label, "a pass has changed its draws, so that the reference would draw other numbers")
-            : await checkEntry(program, entry, { random: options.random, seed, draws });
+            : await checkEntry(program, entry, { random: options.random, seed, draws, precision });
       options.onCheck?.(check);
       checks.push(check);
     }
@@ -115,9 +136,13 @@ type Contents = {
 /** Random numbers for checking an entry: of its contents, and those that it draws itself. */
 type EntryRandom = { readonly random: Generator; readonly seed: number; readonly draws: () => DrawSource };
 
-async function checkEntry(program: Program, entry: TracedEntry, numbers: EntryRandom): Promise<EntryCheck> {
-  const { random, seed } = numbers;
-  const contents = prepare(program, entry, numbers);
+async function checkEntry(
+  program: Program,
+  entry: TracedEntry,
+  context: EntryRandom & { readonly precision: Precision },
+): Promise<EntryCheck> {
+  const { random, seed, precision } = context;
+  const contents = prepare(program, entry, context);
   const { inputs, datasets, indices } = contents;
   program.seed(seed);
   const feeds = datasets.size > 0 ? { datasets, indices } : {};
@@ -130,9 +155,9 @@ async function checkEntry(program: Program, entry: TracedEntry, numbers: EntryRa
   );
   const label = entryLabel(entry);
   const elements = results.reduce((sum, { expected }) => sum + expected.length, 0);
-  const [worstError, differences] = compareAll(results);
+  const [worstError, differences] = compareAll(results, precision.allowed);
   if (differences.length === 0) return { entry: label, elements, worstError, unstable: 0, ok: true };
-  const stable = stableOnes(entry.graph, environment, contents, { random, results, differences });
+  const stable = stableOnes(entry.graph, environment, contents, { random, results, differences, precision });
   const unstable = differences.length - stable.length;
   const [difference] = stable;
   return {
@@ -180,7 +205,10 @@ function resultsOf(
 }
 
 /** What counts as 1 when the errors of a result are measured, and how large a relative error may be. */
-function scaleOf({ type, expected, before }: Result): { readonly scale: number; readonly limit: number } {
+function scaleOf(
+  { type, expected, before }: Result,
+  allowed: number,
+): { readonly scale: number; readonly limit: number } {
   if (!isFloat(type.dtype)) return { scale: 1, limit: 0 };
   let [largest, change] = [0, 0];
   for (let i = 0; i < expected.length; i++) {
@@ -194,11 +222,14 @@ function scaleOf({ type, expected, before }: Result): { readonly scale: number; 
   return { scale, limit: allowed };
 }
 
-function compareAll(results: readonly Result[]): [worst: number, differences: (Difference & { result: Result })[]] {
+function compareAll(
+  results: readonly Result[],
+  allowed: number,
+): [worst: number, differences: (Difference & { result: Result })[]] {
   const differences: (Difference & { result: Result })[] = [];
   let worst = 0;
   for (const result of results) {
-    const { scale, limit } = scaleOf(result);
+    const { scale, limit } = scaleOf(result, allowed);
     for (let element = 0; element < result.expected.length; element++) {
       const expected = at(result.expected, element);
       const got = numberAt(result.got, element);
@@ -212,21 +243,23 @@ function compareAll(results: readonly Result[]): [worst: number, differences: (D
 
 type StabilityContext = {
   readonly random: Generator;
+  readonly precision: Precision;
   readonly results: readonly Result[];
   readonly differences: readonly (Difference & { readonly result: Result })[];
 };
 
-/** Those differences that are no rounding: further away than the expected value moves when states change by 8e-6. */
+/** Those differences that are no rounding: further away than the expected value moves when states change by eight nudges. */
 function stableOnes(
   graph: Graph,
   environment: Environment,
   contents: Contents,
   context: StabilityContext,
 ): Difference[] {
-  const { random, results, differences } = context;
+  const { random, results, differences, precision } = context;
   let stable = [...differences];
   for (let repeat = 0; repeat < nudges && stable.length > 0; repeat++) {
-    const moved = (values: Elements): Elements => values.map((x) => x * (1 + nudge * (2 * random.nextFloat24() - 1)));
+    const moved = (values: Elements): Elements =>
+      values.map((x) => x * (1 + precision.nudge * (2 * random.nextFloat24() - 1)));
     const states = new Map([...contents.states].map(([name, values]) => [name, moved(values)]));
     const again = resultsOf(
       graph,

@@ -7,11 +7,12 @@ import type { KernelLibrary } from "../../compiler/verify.ts";
 import { InternalError } from "../../ir/diagnostic/diagnostic.ts";
 import { interpretKernel, type InterpretOptions, type LoopArray } from "../../ir/loop/interpret.ts";
 import type { Draw, Kernel } from "../../ir/loop/loop.ts";
+import { allStatements } from "../../ir/loop/walk.ts";
 import { fillDraw } from "../../ir/random/draw.ts";
 import { Generator } from "../../ir/random/generator.ts";
 import { at, isFloat } from "../../ir/type.ts";
 import { callNative, type NativeAddon, type NativeProgram } from "../../runtime/native.ts";
-import { distance, isBeyond, nudge, nudges, numberAt, tolerance, type Difference } from "./compare.ts";
+import { distance, isBeyond, nudge, nudges, numberAt, tolerance, type Difference, type Sum } from "./compare.ts";
 import { chooseCuts, shorten, type Cut, type Side } from "./shorten.ts";
 import { bufferUses, kernelMemory, type KernelBuffer } from "./kernel-memory.ts";
 
@@ -148,7 +149,8 @@ function trial(kernel: Kernel, { memory, run, options }: KernelContext, positive
       1,
       written.reduce((sum, { native }) => sum + native.length, 0),
     );
-  const found = compare(written, all, terms);
+  const halves = allStatements(kernel.body).some(({ kind }) => kind === "dot");
+  const found = compare(written, all, { terms, halves });
   if (found.differences.length === 0) return { ...found, tasks, whole, unstable: 0, difference: undefined };
   const stable = stableOnes({ buffers, parts, random: options.random }, found.differences);
   return { ...found, tasks, whole, unstable: found.differences.length - stable.length, difference: stable[0] };
@@ -233,7 +235,7 @@ type Comparison = Pick<Trial, "elements" | "undefinedResults" | "worst"> & {
 };
 
 /** Compares what was written: all elements if all tasks were interpreted, else those that the interpreter changed. */
-function compare(written: readonly KernelBuffer[], all: boolean, terms: number): Comparison {
+function compare(written: readonly KernelBuffer[], all: boolean, sum: Sum): Comparison {
   const differences: Difference[] = [];
   let [elements, undefinedResults, worst] = [0, 0, 0];
   for (const { param, native, reference, first } of written) {
@@ -245,7 +247,7 @@ function compare(written: readonly KernelBuffer[], all: boolean, terms: number):
       if (Number.isNaN(expected)) undefinedResults++;
       const got = numberAt(native, element);
       const apart = distance(got, expected);
-      if (apart > tolerance(param.dtype, expected, terms))
+      if (apart > tolerance(param.dtype, expected, sum))
         differences.push({ where: param.name, element, got, expected });
       else if (isFloat(param.dtype) && Number.isFinite(expected))
         worst = Math.max(worst, apart / Math.max(1, Math.abs(expected)));

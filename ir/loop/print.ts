@@ -77,7 +77,7 @@ function stmtLines(stmt: Stmt, indent: string): string[] {
         `${indent}shuffle ${stmt.names.join(", ")} = ${stmt.values.map(printExpr).join(", ")} by ${stmt.distance}`,
       ];
     case "dot": {
-      const terms = stmt.a.map((x, i) => `${exprText(x, 3)} * ${exprText(stmt.b[i] ?? x, 3)}`);
+      const terms = stmt.a.map((x, i) => `${exprText(x, 7)} * ${exprText(stmt.b[i] ?? x, 8)}`);
       return [`${indent}dot ${stmt.format} ${stmt.sum} += ${terms.join(" + ")}`];
     }
     case "mma": {

@@ -111,6 +111,46 @@ describe("an artifact for several targets", () => {
     assert.isFalse(existsSync(join(folder, "none")));
   });
 
+  it("refuses a precision that no target has, and names those that have it", () => {
+    for (const [precision, targets, able] of [
+      ["f16", "c", /wgsl or cuda/],
+      ["bf16", "c,wgsl", /or cuda/],
+    ] as const) {
+      const words = ["compile", "digits", "--target", targets, "--precision", precision, "--out", "none"];
+      const { code, talk } = kiln(words, folder);
+      assert.equal(code, 2);
+      assert.match(talk, /\[K6003\][^]*--precision/);
+      assert.match(talk, able);
+      assert.isFalse(existsSync(join(folder, "none")));
+    }
+  });
+
+  it("multiplies in half precision where it is asked to and a target can, in float32 elsewhere", () => {
+    const words = [
+      "compile",
+      "digits",
+      "--no-check",
+      "--target",
+      "c,wgsl,cuda",
+      "--precision",
+      "f16",
+      "--out",
+      "halves",
+    ];
+    const { code, talk } = kiln(words, folder, withoutNvcc);
+    assert.equal(code, 0, talk);
+    const read = (file: string): string => readFileSync(join(folder, "halves", file), "utf8");
+    assert.match(read("ir/wgsl/kernels.loop"), /^ *dot f16 /m);
+    assert.match(read("ir/cuda/kernels.loop"), /^ *mma f16 /m);
+    assert.equal(read("ir/c/kernels.loop"), readFileSync(join(artifact, "ir/c/kernels.loop"), "utf8"));
+    const halves = filesIn(join(folder, "halves")).filter((file) => file.endsWith(".f16.wgsl"));
+    assert.isNotEmpty(halves);
+    for (const file of halves) {
+      assert.match(read(file), /\bf16\(|\bvec4<f16>\(/);
+      assert.notMatch(read(file.replace(".f16.wgsl", ".wgsl")), /\bf16\b/);
+    }
+  });
+
   it("inspect shows the target that is named, the first otherwise", () => {
     const stage = (...words: readonly string[]): string => kiln(["inspect", artifact, ...words], folder).out;
     assert.equal(stage("plan"), stage("plan", "--target", "c"));
@@ -206,6 +246,16 @@ describe("an artifact for several targets", () => {
       const gpu = lossesOf(kiln(["train", artifact, "--device", "wgpu", "--out", "runs/wgpu", "--json"], folder));
       assert.isAbove(cpu.length, 4);
       assertClose(gpu, cpu);
+    });
+
+    it("trains in half precision nearly as well", () => {
+      const words = ["compile", "digits", "--no-check", "--target", "c,wgsl", "--precision", "f16", "--out", "rough"];
+      assert.equal(kiln(words, folder).code, 0);
+      const [cpu, gpu] = ["cpu", "wgpu"].map((device) =>
+        lossesOf(kiln(["train", "rough", "--device", device, "--out", `runs/rough-${device}`, "--json"], folder)),
+      );
+      assert.isAbove(cpu?.length ?? 0, 4);
+      gpu?.forEach((loss, i) => assert.closeTo(loss, cpu?.[i] ?? Number.NaN, 5e-3, `loss ${i}`));
     });
 
     it("goes on with what the processor began, and the processor with what it has done", () => {

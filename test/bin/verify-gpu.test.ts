@@ -101,6 +101,14 @@ describe("kiln verify on GPUs", () => {
     await passes(otherwise.wgsl, "wgsl");
   });
 
+  it("wgsl: products in half precision, as exact as halves are", async function () {
+    await (await openOrSkip(this)).close();
+    const halves = join(folder, "halves");
+    await compileModel(join(folder, "model.ts"), { out: halves, targets: ["wgsl"], precision: "f16" });
+    const { kernels } = await passes(halves, "wgsl");
+    expect(kernels.filter(({ worstError }) => worstError > 2e-4)).to.not.deep.equal([]);
+  });
+
   it("c: numbers by a counter", async () => {
     await passes(otherwise.c, "c");
   });

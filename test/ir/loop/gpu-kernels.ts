@@ -9,6 +9,7 @@ import {
   branch,
   cast,
   constant,
+  dot,
   indexType,
   int,
   lane,
@@ -385,6 +386,37 @@ export function wideTypes(size = 70, threads = 32): Kernel {
           bind("own", n),
           store("far", i, scalar("fma", variable("own", indexType), int(5), int(2 ** 40))),
         ]),
+      ]),
+    ],
+  };
+}
+
+/** y = x + the dot products of four small integers with four others, in half precision: exact, however it is rounded. */
+export function halfDots(size = 64, threads = 16): Kernel {
+  const i = variable("i");
+  const sum = variable("sum", f32x4);
+  const whole = (name: string, index: Expr): Expr => cast(load(name, "i64", index), "f32");
+  const four = [0, 1, 2, 3];
+  const a = four.map((p) => splat(whole("n", add(i, int(p))), 4));
+  const b = four.map((p) => pack(four.map((j) => whole("m", int(4 * p + j)))));
+  return {
+    name: "half_dots",
+    doc: "y = x + n m",
+    tasks: size / (4 * threads),
+    threads,
+    flops: size * 8,
+    buffers: [
+      param("n", "i64", size),
+      param("m", "i64", 16),
+      param("x", "f32", size),
+      param("y", "f32", size, "write"),
+    ],
+    body: [
+      tasksLoop([
+        bind("i", mul(add(mul(task, int(threads)), thread), int(4))),
+        mutable("sum", load("x", "f32", i, 4)),
+        dot("f16", "sum", a, b),
+        store("y", i, sum),
       ]),
     ],
   };

@@ -1,7 +1,7 @@
 /** The printed form of loop IR and of planned programs. */
 import { expect } from "chai";
-import { constant, int, load, scalar, splat, variable } from "../../../ir/loop/loop.ts";
-import { printExpr, printKernel } from "../../../ir/loop/print.ts";
+import { constant, dot, int, load, mma, shuffle, scalar, splat, variable } from "../../../ir/loop/loop.ts";
+import { printExpr, printKernel, printStmt } from "../../../ir/loop/print.ts";
 import { printProgram } from "../../../ir/program-print.ts";
 import { columnSum } from "./sample-kernels.ts";
 
@@ -30,6 +30,15 @@ describe("loop IR printer", () => {
       "    local sums: f32[16]",
       "    for j in 0 .. width vector {",
     ]);
+  });
+
+  it("prints what threads do together, and products in lower precision", () => {
+    const [x, y] = [load("x", "f32", variable("i")), constant("f32", 2)];
+    expect(printStmt(shuffle(["a", "b"], [x, y], 4))).to.equal("shuffle a, b = x[i], 2.0 by 4");
+    expect(printStmt(dot("f16", "sum", [x, scalar("add", x, y)], [y, x]))).to.equal(
+      "dot f16 sum += x[i] * 2.0 + (x[i] + 2.0) * x[i]",
+    );
+    expect(printStmt(mma("tf32", ["s", "t"], [x, y], [y]))).to.equal("mma tf32 s, t += (x[i], 2.0) * (2.0)");
   });
 
   it("prints launches with their buffers", () => {

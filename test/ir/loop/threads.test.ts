@@ -8,6 +8,7 @@ import {
   branch,
   cast,
   constant,
+  dot,
   int,
   lane,
   load,
@@ -19,6 +20,7 @@ import {
   scalar,
   shared,
   shuffle,
+  splat,
   store,
   variable,
   type BufferParam,
@@ -27,6 +29,7 @@ import {
   type MatrixFormat,
   type Stmt,
 } from "../../../ir/loop/loop.ts";
+import { lowerDots } from "../../../ir/loop/lower-dots.ts";
 import { lowerShuffles } from "../../../ir/loop/lower-shuffles.ts";
 import { verifyKernel } from "../../../ir/loop/verify.ts";
 import { allStatements } from "../../../ir/loop/walk.ts";
@@ -229,6 +232,61 @@ describe("matrix tiles", () => {
           expect(result[row * 8 + column], `${row}, ${column}`).to.equal(sum);
         }
     });
+});
+
+describe("dot products in half precision", () => {
+  const sum = { dtype: "f32", lanes: 1 } as const;
+  const summed = (first: number, a: readonly number[], b: readonly number[]): Kernel =>
+    kernel(1, [
+      mutable("sum", f32(first)),
+      dot("f16", "sum", a.map(f32), b.map(f32)),
+      store("y", int(0), variable("sum", sum)),
+    ]);
+
+  it("round operands and partial sums to halves, and the sum they are added to never", () => {
+    expect(run(summed(2 ** 20, [3, 5], [7, 11]))).to.deep.equal([2 ** 20 + 76]);
+    // Halves above 2048 are even, and none is beyond 65504.
+    expect(run(summed(0, [2048, 1], [1, 1]))).to.deep.equal([2048]);
+    expect(run(summed(0, [2049], [1]))).to.deep.equal([2048]);
+    expect(run(summed(0, [256, 1], [256, 1]))).to.deep.equal([Infinity]);
+    expect(run(summed(1, [2 ** -13], [2 ** -13]))).to.deep.equal([1]);
+  });
+
+  it("are the operands' own arithmetic on machines without halves", () => {
+    const made = lowerDots(summed(0, [2048, 1], [1, 1]));
+    verifyKernel(made);
+    expect(allStatements(made.body).filter(({ kind }) => kind === "dot")).to.deep.equal([]);
+    expect(run(made)).to.deep.equal([2049]);
+    const branched = kernel(1, [
+      mutable("sum", f32(1)),
+      loop("i", int(0), int(2), [branch(scalar("eq", variable("i"), int(1)), [dot("f16", "sum", [f32(3)], [f32(4)])])]),
+      store("y", int(0), variable("sum", sum)),
+    ]);
+    expect(run(lowerDots(branched))).to.deep.equal([13]);
+  });
+
+  it("add to a float32 variable, as many operands by as many, of its lanes", () => {
+    const verify = (...body: readonly Stmt[]): void => {
+      verifyKernel(kernel(1, body));
+    };
+    const start = mutable("sum", f32(0));
+    verify(start, dot("f16", "sum", [f32(1)], [f32(2)]));
+    failsWith("K5102", () => {
+      verify(dot("f16", "sum", [f32(1)], [f32(2)]));
+    });
+    failsWith("K5102", () => {
+      verify(bind("sum", f32(0)), dot("f16", "sum", [f32(1)], [f32(2)]));
+    });
+    for (const [a, b] of [
+      [[], []],
+      [[f32(1)], [f32(1), f32(2)]],
+      [[splat(f32(1), 4)], [splat(f32(1), 4)]],
+      [[int(1)], [f32(1)]],
+    ] as const)
+      failsWith("K5102", () => {
+        verify(start, dot("f16", "sum", a, b));
+      });
+  });
 });
 
 describe("counter-based random numbers", () => {

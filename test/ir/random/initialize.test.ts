@@ -3,7 +3,7 @@ import { assert } from "chai";
 import { fillNormal, fillUniform } from "../../../ir/random/draw.ts";
 import { calculateGain, defaultBiasBound, fanIn, fanOut, kaimingUniformBound } from "../../../ir/random/fan.ts";
 import { Generator } from "../../../ir/random/generator.ts";
-import { toBfloat16, toFloat16 } from "../../../ir/random/half.ts";
+import { roundToFloat16, toBfloat16, toFloat16 } from "../../../ir/random/half.ts";
 import type { InitStep } from "../../../ir/random/init.ts";
 import { initialize, type InitTarget } from "../../../ir/random/initialize.ts";
 import type { Shape } from "../../../ir/type.ts";
@@ -175,7 +175,16 @@ describe("half precision", () => {
       [1 + 3 * 2 ** -11, 0x3c02],
       [2 - 2 ** -12, 0x4000],
     ];
-    for (const [value, bits] of f16) assert.equal(toFloat16(value), bits, String(value));
+    for (const [value, bits] of f16) {
+      assert.equal(toFloat16(value), bits, String(value));
+      // A rounded number is the one that its bits stand for.
+      const rounded = roundToFloat16(value);
+      assert.equal(toFloat16(rounded), bits, String(value));
+      assert.deepEqual(roundToFloat16(rounded), rounded);
+    }
+    assert.equal(roundToFloat16(1 + 3 * 2 ** -11), 1 + 2 ** -9);
+    assert.equal(roundToFloat16(-(2 ** -24) * 1.4), -(2 ** -24));
+    assert.isTrue(Object.is(roundToFloat16(-(2 ** -26)), -0));
     const bf16: readonly (readonly [number, number])[] = [
       [1, 0x3f80],
       [1 + 2 ** -8, 0x3f80],

@@ -13,7 +13,7 @@ import {
   tileMatmul,
   vectorLanes,
 } from "../../../ir/loop/sample-kernels.ts";
-import { shuffles } from "../../../ir/loop/gpu-kernels.ts";
+import { halfDots, shuffles } from "../../../ir/loop/gpu-kernels.ts";
 import { emitKernels, requireDevice, runOnDevice, soleLaunch } from "./device.ts";
 import {
   bytes,
@@ -60,6 +60,7 @@ const samples: readonly Kernel[] = [
   oddities(),
   readBothWays(),
   shuffles(),
+  halfDots(),
   ...(["tanh", "erf", "sinh", "asinh", "atan"] as const).map((op) => knownSign(op)),
 ];
 
