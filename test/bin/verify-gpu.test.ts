@@ -113,20 +113,35 @@ describe("kiln verify on GPUs", () => {
     await passes(otherwise.c, "c");
   });
 
-  it("cuda, on the emulated driver: passes what is right and names what is not", async function () {
-    this.timeout(300_000);
-    const missing = emulatedDriverMissing();
-    if (missing !== undefined) {
-      console.log(`      skipped: ${missing}`);
-      this.skip();
-    }
-    const driver = new EmulatedDriver();
-    try {
+  describe("cuda, on the emulated driver", () => {
+    let driver: EmulatedDriver | undefined;
+    before(function () {
+      const missing = emulatedDriverMissing();
+      if (missing !== undefined) {
+        console.log(`      skipped: ${missing}`);
+        this.skip();
+      }
+      driver = new EmulatedDriver();
+    });
+    after(() => {
+      expect(driver?.complaints() ?? []).to.deep.equal([]);
+      driver?.close();
+    });
+
+    it("passes what is right and names what is not", async function () {
+      this.timeout(300_000);
       await namesDamaged(await passes(artifact, "cuda"), "cuda");
-      expect(driver.complaints()).to.deep.equal([]);
-    } finally {
-      driver.close();
-    }
+    });
+
+    it("passes tensor cores in the least precise format", async function () {
+      this.timeout(300_000);
+      const rounded = join(folder, "bf16");
+      await withVariable("KILN_NVCC", "", () =>
+        compileModel(join(folder, "model.ts"), { out: rounded, targets: ["cuda"], precision: "bf16" }),
+      );
+      const { entries } = await passes(rounded, "cuda");
+      expect(Math.max(...entries.map(({ worstError }) => worstError))).to.be.greaterThan(2e-3);
+    });
   });
 
   it("cuda without a driver is the target's error", async () => {
