@@ -7,7 +7,6 @@ import {
   Generator,
   manualSeed,
   RandomSampler,
-  TensorDataset,
 } from "../../../runtime/data/index.ts";
 import { failsWith } from "../../fails-with.ts";
 import { arrays, Backwards, Counter, Made, plain, sizes } from "./samples.ts";
@@ -110,21 +109,5 @@ describe("the position of a DataLoader", () => {
     failsWith("K2033", () => kept.startAt({ ...(kept.state() ?? assert.fail()), ends: "/////w==" }));
     // @ts-expect-error: no position
     failsWith("K2033", () => loader.startAt(null));
-  });
-});
-
-describe("the cost of a loader", () => {
-  it("is small: an epoch of 60,000 row numbers in batches of 64", () => {
-    const loader = new DataLoader(new TensorDataset(new Uint8Array(60000)), { batchSize: 64 });
-    const shuffled = new DataLoader(new TensorDataset(new Uint8Array(60000)), { batchSize: 64, shuffle: true });
-    const time = (one: DataLoader): number => {
-      const start = performance.now();
-      const epoch = one.epoch();
-      for (let k = 0; k < epoch.count; k++) epoch.indices(k);
-      return performance.now() - start;
-    };
-    const best = (one: DataLoader): number => Math.min(...Array.from({ length: 20 }, () => time(one)));
-    assert.isBelow(best(loader), 3);
-    assert.isBelow(best(shuffled), 6);
   });
 });
