@@ -1,13 +1,7 @@
 /** Saved positions of loaders, and what an epoch of row numbers costs. */
 import { assert } from "chai";
 import { at } from "../../../ir/type.ts";
-import {
-  DataLoader,
-  defaultGenerator,
-  Generator,
-  manualSeed,
-  RandomSampler,
-} from "../../../runtime/data/index.ts";
+import { DataLoader, defaultGenerator, Generator, manualSeed, RandomSampler } from "../../../runtime/data/index.ts";
 import { failsWith } from "../../fails-with.ts";
 import { arrays, Backwards, Counter, Made, plain, sizes } from "./samples.ts";
 
