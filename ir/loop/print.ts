@@ -3,7 +3,7 @@
  * For people and golden files; equal kernels print equally.
  */
 import { unreachable } from "../diagnostic/diagnostic.ts";
-import type { Draw, Expr, Kernel, Stmt, ValueType } from "./loop.ts";
+import { scalar, type Draw, type Expr, type Kernel, type Stmt, type ValueType } from "./loop.ts";
 import type { ScalarOp } from "./scalar.ts";
 
 /** Operators printed between their operands, with their binding strength. */
@@ -77,7 +77,7 @@ function stmtLines(stmt: Stmt, indent: string): string[] {
         `${indent}shuffle ${stmt.names.join(", ")} = ${stmt.values.map(printExpr).join(", ")} by ${stmt.distance}`,
       ];
     case "dot": {
-      const terms = stmt.a.map((x, i) => `${exprText(x, 7)} * ${exprText(stmt.b[i] ?? x, 8)}`);
+      const terms = stmt.a.map((x, i) => printExpr(scalar("mul", x, stmt.b[i] ?? x)));
       return [`${indent}dot ${stmt.format} ${stmt.sum} += ${terms.join(" + ")}`];
     }
     case "mma": {

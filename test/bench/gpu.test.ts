@@ -11,19 +11,14 @@ import { buildModel } from "../../bench/gpu/planned.ts";
 import { peaksOf, roof } from "../../bench/gpu/roofline.ts";
 import { openCuda } from "../../runtime/gpu/cuda.ts";
 import { packageRoot } from "../../runtime/package-root.ts";
-import { EmulatedDriver, emulatedDriverMissing, emulatedImage } from "../runtime/gpu/emulated-driver.ts";
+import { emulatedDriverOrSkip, emulatedImage, type EmulatedDriver } from "../runtime/gpu/emulated-driver.ts";
 
 describe("bench on a GPU", function () {
   this.timeout(300_000);
   let driver: EmulatedDriver;
 
   before(function () {
-    const missing = emulatedDriverMissing();
-    if (missing !== undefined) {
-      console.log(`    skipped: ${missing}`);
-      this.skip();
-    }
-    driver = new EmulatedDriver();
+    driver = emulatedDriverOrSkip(this);
   });
   after(() => driver?.close());
 

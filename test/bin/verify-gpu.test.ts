@@ -12,7 +12,7 @@ import { compileModel } from "../../compiler/compile.ts";
 import type { Manifest, TargetName } from "../../ir/artifact/manifest.ts";
 import { smallModel } from "../end-to-end/small-model.ts";
 import { failsWithAsync } from "../fails-with-async.ts";
-import { EmulatedDriver, emulatedDriverMissing } from "../runtime/gpu/emulated-driver.ts";
+import { emulatedDriverOrSkip, type EmulatedDriver } from "../runtime/gpu/emulated-driver.ts";
 import { openOrSkip } from "../runtime/gpu/open-wgpu.ts";
 
 /** Runs with a variable of the environment set, and puts it back. */
@@ -116,16 +116,12 @@ describe("kiln verify on GPUs", () => {
   describe("cuda, on the emulated driver", () => {
     let driver: EmulatedDriver | undefined;
     before(function () {
-      const missing = emulatedDriverMissing();
-      if (missing !== undefined) {
-        console.log(`      skipped: ${missing}`);
-        this.skip();
-      }
-      driver = new EmulatedDriver();
+      driver = emulatedDriverOrSkip(this);
     });
     after(() => {
-      expect(driver?.complaints() ?? []).to.deep.equal([]);
+      const complaints = driver?.complaints() ?? [];
       driver?.close();
+      expect(complaints).to.deep.equal([]);
     });
 
     it("passes what is right and names what is not", async function () {

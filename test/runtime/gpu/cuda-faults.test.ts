@@ -7,7 +7,7 @@ import { DiagnosticError, TargetError } from "../../../ir/diagnostic/diagnostic.
 import { openCuda, type CudaDevice } from "../../../runtime/gpu/cuda.ts";
 import { failsWithAsync } from "../../fails-with-async.ts";
 import { bind, kernels, kernelsText } from "./cuda-kernels.ts";
-import { EmulatedDriver, emulatedDriverMissing, emulatedImage } from "./emulated-driver.ts";
+import { emulatedDriverOrSkip, emulatedImage, type EmulatedDriver } from "./emulated-driver.ts";
 
 /** What a call may fail with: a bad argument, too little memory, a kernel that broke the context. */
 const codes = [1, 2, 700];
@@ -60,12 +60,7 @@ describe("failures of the CUDA driver", function () {
   let driver: EmulatedDriver;
 
   before(function () {
-    const missing = emulatedDriverMissing();
-    if (missing !== undefined) {
-      console.log(`    skipped: ${missing}`);
-      this.skip();
-    }
-    driver = new EmulatedDriver();
+    driver = emulatedDriverOrSkip(this);
   });
   after(() => driver?.close());
 

@@ -16,7 +16,7 @@ import { packageRoot } from "../../../runtime/package-root.ts";
 import { failsWith } from "../../fails-with.ts";
 import { failsWithAsync } from "../../fails-with-async.ts";
 import { bind, kernels, kernelsText, reference } from "./cuda-kernels.ts";
-import { EmulatedDriver, emulatedDriverMissing, emulatedImage, type EmulatedSettings } from "./emulated-driver.ts";
+import { emulatedDriverOrSkip, emulatedImage, type EmulatedDriver, type EmulatedSettings } from "./emulated-driver.ts";
 
 const image = emulatedImage(kernelsText);
 const rows = 1000;
@@ -86,12 +86,7 @@ describe("CUDA devices on an emulated driver", function () {
   let driver: EmulatedDriver;
 
   before(function () {
-    const missing = emulatedDriverMissing();
-    if (missing !== undefined) {
-      console.log(`    skipped: ${missing}`);
-      this.skip();
-    }
-    driver = new EmulatedDriver();
+    driver = emulatedDriverOrSkip(this);
   });
   beforeEach(() => driver.reset());
   afterEach(() => expect(driver.complaints()).to.deep.equal([]));

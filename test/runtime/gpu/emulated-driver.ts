@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Context } from "mocha";
 import { packageRoot } from "../../../runtime/package-root.ts";
 
 /** What the driver should be like, from the next opening on. */
@@ -94,6 +95,14 @@ export function emulatedDriverMissing(): string | undefined {
   if (!existsSync(emulation)) return "the CUDA emulation is not part of this tree";
   const found = spawnSync(compiler(), ["--version"], { encoding: "utf8" });
   return found.status === 0 ? undefined : `there is no C++ compiler \`${compiler()}\` (set CXX)`;
+}
+
+/** The driver for tests; skips them, loudly, where it cannot be emulated. */
+export function emulatedDriverOrSkip(context: Context): EmulatedDriver {
+  const missing = emulatedDriverMissing();
+  if (missing === undefined) return new EmulatedDriver();
+  process.stderr.write(`SKIPPED, no emulated CUDA driver: ${missing}\n`);
+  return context.skip();
 }
 
 /** What an image for the emulated driver is: a head and CUDA C++. */
